@@ -1,0 +1,117 @@
+package event
+
+import (
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/binary"
+	"hash/fnv"
+	"strings"
+)
+
+// NewID returns the id of an occurrence from the parts of its native identity: 32 lower-case base32
+// characters of the first 20 bytes of SHA-256 over the parts, each behind its length. The same
+// occurrence always gives the same id, however and how often it was read.
+func NewID(parts ...string) string {
+	h := sha256.New()
+	var length [8]byte
+	for _, part := range parts {
+		binary.BigEndian.PutUint64(length[:], uint64(len(part)))
+		h.Write(length[:])
+		h.Write([]byte(part))
+	}
+	return strings.ToLower(base32.StdEncoding.EncodeToString(h.Sum(nil)[:20]))
+}
+
+// SourceOf returns the CloudEvents source of a collector on this project's own nodes.
+func SourceOf(site string, runtime Runtime, node string) string {
+	return "bellbuoy://" + escape(site) + "/" + escape(string(runtime)) + "/" + escape(node)
+}
+
+// SubjectOf returns the CloudEvents subject <scope>/<workload>/<task id>. It is the task key, too.
+// A slash within a name becomes =2F, so the parts can be told apart.
+func SubjectOf(scope, workload, task string) string {
+	return escapeSlash(scope) + "/" + escapeSlash(workload) + "/" + escapeSlash(task)
+}
+
+// SubjectPrefix is the root of the NATS subjects of events.
+const SubjectPrefix = "bellbuoy.events.v1."
+
+// NATSSubject returns the subject that the event is published on:
+// bellbuoy.events.v1.<site>.<runtime>.<scope>.<kind>.<event>.<workload>.<shard 00-15>.
+func NATSSubject(e *Event) string {
+	var b strings.Builder
+	b.Grow(len(SubjectPrefix) + 128)
+	b.WriteString(SubjectPrefix)
+	for _, name := range [...]string{
+		e.Data.Site, string(e.Data.Runtime), e.Data.Scope, e.Type.Kind(), e.Type.Event(), e.Data.Workload,
+	} {
+		b.WriteString(Token(name))
+		b.WriteByte('.')
+	}
+	shard := Shard(e.PartitionKey)
+	b.WriteByte('0' + byte(shard/10))
+	b.WriteByte('0' + byte(shard%10))
+	return b.String()
+}
+
+// Shard returns which of the 16 shards a task key belongs to.
+func Shard(key string) int {
+	h := fnv.New64a()
+	h.Write([]byte(key))
+	return int(h.Sum64() % 16)
+}
+
+// Token limits: a longer name keeps a prefix and a hash.
+const (
+	maxToken    = 64
+	tokenPrefix = 48
+)
+
+// Token makes one NATS subject token, and one part of a bucket key, of any name. Bytes outside
+// [A-Za-z0-9_-] become =HH; an empty name is _, and a name that is _ is =5F. A token longer than 64
+// characters keeps its first 48 and ends in =h and 13 base32 characters of its hash.
+func Token(name string) string {
+	if name == "" {
+		return "_"
+	}
+	if name == "_" {
+		return "=5F"
+	}
+	token := escape(name)
+	if len(token) <= maxToken {
+		return token
+	}
+	sum := sha256.Sum256([]byte(name))
+	hash := strings.ToLower(base32.StdEncoding.EncodeToString(sum[:])[:13])
+	cut := tokenPrefix
+	if i := strings.LastIndexByte(token[:cut], '='); i > cut-3 {
+		cut = i // never through an escape
+	}
+	return token[:cut] + "=h" + hash
+}
+
+func escape(name string) string {
+	plain := true
+	for i := range len(name) {
+		plain = plain && plainByte(name[i])
+	}
+	if plain {
+		return name
+	}
+	const hex = "0123456789ABCDEF"
+	b := make([]byte, 0, len(name)+16)
+	for i := range len(name) {
+		if c := name[i]; plainByte(c) {
+			b = append(b, c)
+		} else {
+			b = append(b, '=', hex[c>>4], hex[c&15])
+		}
+	}
+	return string(b)
+}
+
+func plainByte(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-'
+}
+
+func escapeSlash(name string) string { return strings.ReplaceAll(name, "/", "=2F") }
