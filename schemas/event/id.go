@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/binary"
-	"hash/fnv"
 	"strings"
 )
 
@@ -22,15 +21,17 @@ func NewID(parts ...string) string {
 	return strings.ToLower(base32.StdEncoding.EncodeToString(h.Sum(nil)[:20]))
 }
 
-// SourceOf returns the CloudEvents source of a collector on this project's own nodes.
+// SourceOf returns the CloudEvents source bellbuoy://<site>/<runtime>/<node> of a collector; its parts
+// are tokens, see Token.
 func SourceOf(site string, runtime Runtime, node string) string {
-	return "bellbuoy://" + escape(site) + "/" + escape(string(runtime)) + "/" + escape(node)
+	return "bellbuoy://" + Token(site) + "/" + Token(string(runtime)) + "/" + Token(node)
 }
 
 // SubjectOf returns the CloudEvents subject <scope>/<workload>/<task id>. It is the task key, too.
-// A slash within a name becomes =2F, so the parts can be told apart.
+// Within a name / becomes =2F and = becomes =3D, so the parts can be told apart; a name longer than 256
+// bytes keeps a prefix and a hash.
 func SubjectOf(scope, workload, task string) string {
-	return escapeSlash(scope) + "/" + escapeSlash(workload) + "/" + escapeSlash(task)
+	return subjectPart(scope) + "/" + subjectPart(workload) + "/" + subjectPart(task)
 }
 
 // SubjectPrefix is the root of the NATS subjects of events.
@@ -56,9 +57,12 @@ func NATSSubject(e *Event) string {
 
 // Shard returns which of the 16 shards a task key belongs to.
 func Shard(key string) int {
-	h := fnv.New64a()
-	h.Write([]byte(key))
-	return int(h.Sum64() % 16)
+	const offset, prime = 14695981039346656037, 1099511628211 // FNV-1a
+	h := uint64(offset)
+	for i := range len(key) {
+		h = (h ^ uint64(key[i])) * prime
+	}
+	return int(h % 16)
 }
 
 // Token limits: a longer name keeps a prefix and a hash.
@@ -81,13 +85,11 @@ func Token(name string) string {
 	if len(token) <= maxToken {
 		return token
 	}
-	sum := sha256.Sum256([]byte(name))
-	hash := strings.ToLower(base32.StdEncoding.EncodeToString(sum[:])[:13])
 	cut := tokenPrefix
 	if i := strings.LastIndexByte(token[:cut], '='); i > cut-3 {
 		cut = i // never through an escape
 	}
-	return token[:cut] + "=h" + hash
+	return token[:cut] + shortHash(name)
 }
 
 func escape(name string) string {
@@ -114,4 +116,22 @@ func plainByte(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-'
 }
 
-func escapeSlash(name string) string { return strings.ReplaceAll(name, "/", "=2F") }
+// maxSubjectPart bounds one name of a CloudEvents subject in bytes.
+const maxSubjectPart = 256
+
+func subjectPart(name string) string {
+	hash := ""
+	if len(name) > maxSubjectPart {
+		name, hash = clipText(name, maxSubjectPart/2), shortHash(name)
+	}
+	if strings.ContainsAny(name, "/=") {
+		name = strings.ReplaceAll(strings.ReplaceAll(name, "=", "=3D"), "/", "=2F")
+	}
+	return name + hash
+}
+
+// shortHash tells long names with the same prefix apart; no escape begins with its =h.
+func shortHash(name string) string {
+	sum := sha256.Sum256([]byte(name))
+	return "=h" + strings.ToLower(base32.StdEncoding.EncodeToString(sum[:])[:13])
+}

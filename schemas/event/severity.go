@@ -25,3 +25,19 @@ func (s Severity) String() string {
 	}
 	return "UNSPECIFIED"
 }
+
+// SeverityOf returns the severity that the contract gives the event. A cause decides where there is
+// one: an expected stop is information, an unexpected one an error. Otherwise the type decides; a type
+// that is not of this contract is information.
+func SeverityOf(e *Event) Severity {
+	if c := e.Data.Cause; c != nil && (e.Type == TaskStopped || e.Type == TaskUpdated) {
+		if c.Expected {
+			return Info
+		}
+		return Error
+	}
+	if info, ok := Lookup(e.Type); ok {
+		return info.Severity
+	}
+	return Info
+}
