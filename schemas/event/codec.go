@@ -79,8 +79,8 @@ func checkAttributes(e *Event) error {
 		if a.required && a.value == "" {
 			return fmt.Errorf("%w: %s is missing", ErrInvalid, a.name)
 		}
-		if len(a.value) > maxAttribute {
-			return fmt.Errorf("%w: %s is %d bytes long, at most %d are allowed", ErrInvalid, a.name, len(a.value), maxAttribute)
+		if size := len(cleanAttribute(a.value)); size > maxAttribute {
+			return fmt.Errorf("%w: %s is %d bytes long, at most %d are allowed", ErrInvalid, a.name, size, maxAttribute)
 		}
 	}
 	if !writable(e.Time) {

@@ -3,7 +3,6 @@ package event
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -11,26 +10,15 @@ import (
 
 // envelope is what Decode reads; members that it does not name are ignored.
 type envelope struct {
-	SpecVersion     string    `json:"specversion"`
-	ID              string    `json:"id"`
-	Source          string    `json:"source"`
-	Type            Type      `json:"type"`
-	Subject         string    `json:"subject"`
-	Time            time.Time `json:"time"`
-	Recorded        time.Time `json:"recordedtime"`
-	PartitionKey    string    `json:"partitionkey"`
-	Sequence        string    `json:"sequence"`
-	Severity        Severity  `json:"severitynumber"`
-	CausationID     string    `json:"causationid"`
-	TraceParent     string    `json:"traceparent"`
-	DataContentType string    `json:"datacontenttype"`
-	Data            Data      `json:"data"`
-	DataBase64      []byte    `json:"data_base64"`
+	SpecVersion string `json:"specversion"`
+	Event
+	DataContentType string `json:"datacontenttype"`
+	DataBase64      []byte `json:"data_base64"`
 }
 
 // Decode reads one event in structured JSON. Unknown members and unknown types are accepted; a type of
-// this contract must have the sections that it needs. The error wraps ErrInvalid and says where and what, without repeating
-// values.
+// this contract must have the sections that it needs. The error wraps ErrInvalid and says where and
+// what, without repeating values of data.
 func Decode(b []byte) (Event, error) {
 	var env envelope
 	if err := json.Unmarshal(b, &env); err != nil {
@@ -44,6 +32,7 @@ func Decode(b []byte) (Event, error) {
 	return env.event()
 }
 
+// event checks what was read and returns it.
 func (env *envelope) event() (Event, error) {
 	if env.SpecVersion != specVersion {
 		return Event{}, fmt.Errorf("%w: specversion is %.20q, want %q", ErrInvalid, env.SpecVersion, specVersion)
@@ -51,12 +40,8 @@ func (env *envelope) event() (Event, error) {
 	if !isJSON(env.DataContentType) {
 		return Event{}, fmt.Errorf("%w: datacontenttype is %.80q, want %q", ErrInvalid, env.DataContentType, dataType)
 	}
-	e := Event{
-		ID: env.ID, Source: env.Source, Type: env.Type, Subject: env.Subject,
-		Time: env.Time.UTC(), Recorded: env.Recorded.UTC(), Severity: env.Severity,
-		PartitionKey: env.PartitionKey, Sequence: env.Sequence,
-		CausationID: env.CausationID, TraceParent: env.TraceParent, Data: env.Data,
-	}
+	e := env.Event
+	e.Time, e.Recorded = e.Time.UTC(), e.Recorded.UTC()
 	if err := checkAttributes(&e); err != nil {
 		return Event{}, err
 	}

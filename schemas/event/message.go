@@ -17,6 +17,9 @@ import (
 // attributes are the ce- headers, percent-encoded, and the body is the data. Header names are compared
 // without case, and of several values the first counts.
 func DecodeMessage(header map[string][]string, body []byte) (Event, error) {
+	if exact := header["Content-Type"]; len(exact) > 0 && exact[0] == ContentType {
+		return Decode(body) // what our own publisher writes
+	}
 	attrs := foldHeader(header)
 	contentType := attrs["content-type"]
 	if strings.HasPrefix(strings.ToLower(contentType), "application/cloudevents") {
@@ -42,62 +45,61 @@ func foldHeader(header map[string][]string) map[string]string {
 	return folded
 }
 
-func decodeBinary(attrs map[string]string, body []byte) (Event, error) {
-	env := envelope{
-		SpecVersion:     attribute(attrs, "specversion"),
-		ID:              attribute(attrs, "id"),
-		Source:          attribute(attrs, "source"),
-		Type:            Type(attribute(attrs, "type")),
-		Subject:         attribute(attrs, "subject"),
-		PartitionKey:    attribute(attrs, "partitionkey"),
-		Sequence:        attribute(attrs, "sequence"),
-		CausationID:     attribute(attrs, "causationid"),
-		TraceParent:     attribute(attrs, "traceparent"),
-		DataContentType: attribute(attrs, "datacontenttype"),
-	}
-	if env.DataContentType == "" {
-		env.DataContentType = attrs["content-type"]
-	}
-	var err error
-	if env.Time, err = timeAttribute(attrs, "time"); err != nil {
-		return Event{}, err
-	}
-	if env.Recorded, err = timeAttribute(attrs, "recordedtime"); err != nil {
-		return Event{}, err
-	}
-	if number := attribute(attrs, "severitynumber"); number != "" {
-		n, err := strconv.ParseInt(number, 10, 32)
-		if err != nil {
-			return Event{}, fmt.Errorf("%w: header ce-severitynumber is not an integer", ErrInvalid)
+// decodeBinary reads the attributes from ce- headers. The SDK writes the data's content type as plain
+// Content-Type.
+func decodeBinary(header map[string]string, body []byte) (Event, error) {
+	attrs := map[string]string{"datacontenttype": header["content-type"]}
+	for name, value := range header {
+		if name, ok := strings.CutPrefix(name, "ce-"); ok {
+			attrs[name] = percentDecoded(value)
 		}
-		env.Severity = Severity(n)
 	}
-	if len(body) > 0 && isJSON(env.DataContentType) {
-		if err := json.Unmarshal(body, &env.Data); err != nil {
+	return fromAttributes(attrs, body)
+}
+
+// percentDecoded takes a value that is not well encoded as it is: several writers do not encode at all.
+func percentDecoded(value string) string {
+	if decoded, err := url.PathUnescape(value); err == nil {
+		return decoded
+	}
+	return value
+}
+
+// fromAttributes makes an event of attributes in their string form and the bytes of the data.
+func fromAttributes(attrs map[string]string, data []byte) (Event, error) {
+	env := envelope{SpecVersion: attrs["specversion"], DataContentType: attrs["datacontenttype"]}
+	env.ID, env.Source, env.Type = attrs["id"], attrs["source"], Type(attrs["type"])
+	env.Subject, env.PartitionKey, env.Sequence = attrs["subject"], attrs["partitionkey"], attrs["sequence"]
+	env.CausationID, env.TraceParent = attrs["causationid"], attrs["traceparent"]
+	var err error
+	if env.Time, err = parseTime(attrs, "time"); err != nil {
+		return Event{}, err
+	}
+	if env.Recorded, err = parseTime(attrs, "recordedtime"); err != nil {
+		return Event{}, err
+	}
+	if text := attrs["severitynumber"]; text != "" {
+		number, err := strconv.ParseInt(text, 10, 32)
+		if err != nil {
+			return Event{}, fmt.Errorf("%w: attribute severitynumber is not an integer", ErrInvalid)
+		}
+		env.Severity = Severity(number)
+	}
+	if len(data) > 0 && isJSON(env.DataContentType) {
+		if err := json.Unmarshal(data, &env.Data); err != nil {
 			return Event{}, fmt.Errorf("data: %w", where(err))
 		}
 	}
 	return env.event()
 }
 
-// attribute returns the decoded value of a ce- header. A value that is not well percent-encoded is
-// taken as it is: several writers do not encode at all.
-func attribute(attrs map[string]string, name string) string {
-	raw := attrs["ce-"+name]
-	if value, err := url.PathUnescape(raw); err == nil {
-		return cleanAttribute(value)
-	}
-	return cleanAttribute(raw)
-}
-
-func timeAttribute(attrs map[string]string, name string) (time.Time, error) {
-	value := attribute(attrs, name)
-	if value == "" {
+func parseTime(attrs map[string]string, name string) (time.Time, error) {
+	if attrs[name] == "" {
 		return time.Time{}, nil
 	}
-	t, err := time.Parse(time.RFC3339Nano, value)
+	t, err := time.Parse(time.RFC3339Nano, attrs[name])
 	if err != nil {
-		return time.Time{}, fmt.Errorf("%w: header ce-%s is not an RFC 3339 time", ErrInvalid, name)
+		return time.Time{}, fmt.Errorf("%w: attribute %s is not an RFC 3339 time", ErrInvalid, name)
 	}
 	return t, nil
 }

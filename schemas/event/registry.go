@@ -97,22 +97,13 @@ var registry = [...]TypeInfo{
 	{NativePassed, 1, 0, needNative, Info, "A native event without a type of its own, passed through whole."},
 }
 
-// byType finds a row of the registry without a scan.
-var byType = func() map[Type]int {
-	rows := make(map[Type]int, len(registry))
-	for i := range registry {
-		rows[registry[i].Type] = i
-	}
-	return rows
-}()
-
 // Types returns every type of the contract in the order of the reference.
 func Types() []TypeInfo { return slices.Clone(registry[:]) }
 
 // Lookup returns the registered type; ok is false for a type that is not of this contract.
 func Lookup(t Type) (info TypeInfo, ok bool) {
-	i, ok := byType[t]
-	if !ok {
+	i := slices.IndexFunc(registry[:], func(row TypeInfo) bool { return row.Type == t })
+	if i < 0 {
 		return TypeInfo{}, false
 	}
 	return registry[i], true

@@ -1,0 +1,85 @@
+package event
+
+import "time"
+
+// Collector is the section of collector events.
+type Collector struct {
+	// Name is the collector's name in the config, such as docker.
+	Name string `json:"name"`
+	// Engine identifies the daemon that it watches.
+	Engine string `json:"engine,omitzero"`
+	// Version is the runtime's version.
+	Version string `json:"version,omitzero"`
+	// From is the begin of a gap; absent means unknown.
+	From time.Time `json:"from,omitzero"`
+	// To is the end of a gap.
+	To time.Time `json:"to,omitzero"`
+	// Reason says why it stopped, was blind or conflicts.
+	Reason string `json:"reason,omitzero"`
+	// Reconciled counts the transitions that a snapshot told after a gap.
+	Reconciled int64 `json:"reconciled,omitzero"`
+	// Unknown lists what can't be known about a gap.
+	Unknown []string `json:"unknown,omitzero"`
+	// Containers counts the containers that the collector watches.
+	Containers int64 `json:"containers,omitzero"`
+	// Workloads counts the workloads that the collector watches.
+	Workloads int64 `json:"workloads,omitzero"`
+	// Peer names the other collector of a conflict.
+	Peer string `json:"peer,omitzero"`
+}
+
+// Action is the section of action events: something a restart handler did, refused or would have done.
+type Action struct {
+	// ID is the same for every event of one action.
+	ID string `json:"id"`
+	// Handler is the sink's name in the config.
+	Handler string `json:"handler"`
+	// Mode is off, dry-run or act.
+	Mode string `json:"mode,omitzero"`
+	// Kind is start or restart.
+	Kind string `json:"kind"`
+	// Reason is why it was done, refused or failed, in one sentence.
+	Reason string `json:"reason"`
+	// Rule is the short name of the decision, such as not_opted_in or budget.
+	Rule string `json:"rule,omitzero"`
+	// Attempt counts within the budget's window, from 1.
+	Attempt int64 `json:"attempt,omitzero"`
+	// Budget is the policy, such as 4/10m.
+	Budget string `json:"budget,omitzero"`
+	// Run is the run that the action started.
+	Run string `json:"run,omitzero"`
+}
+
+// Incident is the section of incident events: one open problem of one workload revision.
+type Incident struct {
+	// ID is the same from opened to resolved.
+	ID string `json:"id"`
+	// State is open or resolved.
+	State string `json:"state"`
+	// Transition numbers the changes from 1.
+	Transition int64 `json:"transition"`
+	// Family is the cause family that the incident is keyed by.
+	Family string `json:"family"`
+	// Title is the problem in a few words.
+	Title string `json:"title"`
+	// Stops counts the stops so far.
+	Stops int64 `json:"stops,omitzero"`
+	// Tasks lists the affected task ids.
+	Tasks []string `json:"tasks,omitzero"`
+	// Opened is when the problem began.
+	Opened time.Time `json:"opened,omitzero"`
+	// Resolved is when it ended; absent while the incident is open.
+	Resolved time.Time `json:"resolved,omitzero"`
+	// DowntimeMS is the time between them in ms.
+	DowntimeMS int64 `json:"downtime_ms,omitzero"`
+}
+
+// Native keeps the runtime's own words.
+type Native struct {
+	// Action is the native name of the occurrence, such as die.
+	Action string `json:"action,omitzero"`
+	// TimeNano is the native time stamp in ns as a string, because it exceeds 2^53.
+	TimeNano string `json:"time_nano,omitzero"`
+	// Record is the redacted native record as JSON text; empty unless the type passes it through.
+	Record string `json:"record,omitzero"`
+}
