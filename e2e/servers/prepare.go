@@ -1,0 +1,98 @@
+package servers
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Prepare makes every server ready and writes one line for each to out. What Debian packages would
+// cure it installs when it may, which it says first; else it returns an error that lists what to type.
+func (k *Kit) Prepare(ctx context.Context, out io.Writer) error {
+	lock, err := k.lock()
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if err := k.install(ctx, out); err != nil {
+		return err
+	}
+
+	var mu sync.Mutex // one line at a time
+	group, ctx := errgroup.WithContext(ctx)
+	for name, prepare := range map[string]func(context.Context) (string, error){
+		"docker":      k.describeDocker,
+		"test image":  k.describeImage,
+		"opensearch":  k.prepareOpenSearch,
+		"moto":        k.prepareMoto,
+		"nats-server": k.prepareNATS,
+	} {
+		group.Go(func() error {
+			line, err := prepare(ctx)
+			if err != nil {
+				return fmt.Errorf("prepare %s: %w", name, err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			_, err = fmt.Fprintf(out, "%-12s %s\n", name, line)
+			return err
+		})
+	}
+	return group.Wait()
+}
+
+func (k *Kit) describeDocker(context.Context) (string, error) {
+	d, err := k.Docker()
+	return d.Dockerd, err
+}
+
+func (k *Kit) describeImage(context.Context) (string, error) {
+	d, err := k.Docker()
+	return "made of " + d.Busybox + " at each start of the daemon", err
+}
+
+func (k *Kit) install(ctx context.Context, out io.Writer) error {
+	needs := append(dockerNeeds(), k.openSearchNeeds()...)
+	needs = append(needs, k.motoNeeds()...)
+	if len(needs) == 0 {
+		return nil
+	}
+	var packages []string
+	for _, n := range needs {
+		packages = append(packages, n.Package)
+	}
+	apt := program("apt-get")
+	if apt == "" || os.Getuid() != 0 {
+		return missing("some servers", needs)
+	}
+	fmt.Fprintf(out, "installing with apt-get: %s\n", strings.Join(packages, " "))
+	if err := run(ctx, "", apt, "-qq", "update"); err != nil {
+		return fmt.Errorf("update package lists: %w", err)
+	}
+	args := append([]string{"-qq", "-y", "--no-install-recommends", "install"}, packages...)
+	if err := run(ctx, "", apt, args...); err != nil {
+		return fmt.Errorf("install packages: %w", err)
+	}
+	return nil
+}
+
+// run runs a command to its end and puts what it said into the error.
+func run(ctx context.Context, dir, name string, args ...string) error {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), withSystemPath(), "DEBIAN_FRONTEND=noninteractive")
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	if err := cmd.Run(); err != nil {
+		const most = 3000
+		return fmt.Errorf("%s: %w\n%s", name, err, said.Bytes()[max(0, said.Len()-most):])
+	}
+	return nil
+}
