@@ -2,44 +2,62 @@ package servers
 
 import (
 	"debug/elf"
+	"os"
 	"slices"
 )
+
+// DockerHostVariable names the environment variable that makes the tests use a running daemon, such as
+// unix:///var/run/docker.sock, in place of one of their own.
+const DockerHostVariable = "BELLBUOY_E2E_DOCKER_HOST"
 
 // Docker is where the parts of a private Docker daemon are.
 type Docker struct {
 	Dockerd string
-	Busybox string   // statically linked, the whole content of the test image
+	Busybox string
 	Env     []string // lets dockerd find containerd, runc and iptables
 }
 
 // Docker finds the daemon.
 func (k *Kit) Docker() (Docker, error) {
-	if err := missing("docker", dockerNeeds()); err != nil {
+	if err := missing("docker", append(daemonNeeds(), busyboxNeeds()...)); err != nil {
 		return Docker{}, err
 	}
-	return Docker{
-		Dockerd: program("dockerd"),
-		Busybox: program("busybox"),
-		Env:     []string{withSystemPath()},
-	}, nil
+	return Docker{Dockerd: program("dockerd"), Busybox: program("busybox"), Env: []string{withSystemPath()}}, nil
 }
 
-func dockerNeeds() []Need {
+// Busybox finds the statically linked busybox that is the whole content of the test image.
+func (k *Kit) Busybox() (string, error) {
+	return program("busybox"), missing("docker", busyboxNeeds())
+}
+
+func daemonNeeds() []Need {
 	var needs []Need
-	for _, p := range []Need{
+	for _, n := range []Need{
 		{What: "dockerd", Package: "docker.io"},
 		{What: "containerd", Package: "containerd"},
 		{What: "runc", Package: "runc"},
 		{What: "iptables", Package: "iptables"},
 	} {
-		if program(p.What) == "" {
-			needs = append(needs, p)
+		if program(n.What) == "" {
+			needs = append(needs, n)
 		}
 	}
-	if !isStatic(program("busybox")) {
-		needs = append(needs, Need{What: "statically linked busybox", Package: "busybox-static"})
-	}
 	return needs
+}
+
+func busyboxNeeds() []Need {
+	if isStatic(program("busybox")) {
+		return nil
+	}
+	return []Need{{What: "statically linked busybox", Package: "busybox-static"}}
+}
+
+// setupDockerNeeds leaves the daemon out for those who bring their own.
+func setupDockerNeeds() []Need {
+	if os.Getenv(DockerHostVariable) != "" {
+		return busyboxNeeds()
+	}
+	return append(daemonNeeds(), busyboxNeeds()...)
 }
 
 // isStatic tells whether a program runs in an image that has nothing else in it.

@@ -49,17 +49,20 @@ func (k *Kit) Prepare(ctx context.Context, out io.Writer) error {
 }
 
 func (k *Kit) describeDocker(context.Context) (string, error) {
+	if host := os.Getenv(DockerHostVariable); host != "" {
+		return host, nil
+	}
 	d, err := k.Docker()
 	return d.Dockerd, err
 }
 
 func (k *Kit) describeImage(context.Context) (string, error) {
-	d, err := k.Docker()
-	return "made of " + d.Busybox + " at each start of the daemon", err
+	busybox, err := k.Busybox()
+	return "made of " + busybox + " at each start", err
 }
 
 func (k *Kit) install(ctx context.Context, out io.Writer) error {
-	needs := append(dockerNeeds(), k.openSearchNeeds()...)
+	needs := append(setupDockerNeeds(), k.openSearchNeeds()...)
 	needs = append(needs, k.motoNeeds()...)
 	if len(needs) == 0 {
 		return nil

@@ -1,0 +1,12 @@
+package harness_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/bellbuoy/bellbuoy/e2e/harness"
+)
+
+var stand harness.Stand
+
+func TestMain(m *testing.M) { os.Exit(stand.Run(m)) }
