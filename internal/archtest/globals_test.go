@@ -90,7 +90,7 @@ func notConstant(value ast.Expr) string {
 				return false // A table computed from another one; what it writes is checked like all else.
 			case slices.Contains(constantCalls(), pkg+"."+fn):
 				return false
-			case !conversion && !(pkg == "" && types.Universe.Lookup(fn) != nil && isType(fn)):
+			case !conversion && (pkg != "" || !isType(fn)):
 				why = fmt.Sprintf("is made by a call of %s", strings.TrimPrefix(pkg+"."+fn, "."))
 			}
 		case *ast.CompositeLit:
