@@ -14,13 +14,13 @@ var ErrInvalid = errors.New("invalid event")
 
 // Event is one CloudEvent 1.0: the context attributes and the data.
 type Event struct {
-	// ID identifies the occurrence; source and id together are unique; see NewID.
+	// ID identifies the occurrence; source and id together are unique.
 	ID string `json:"id"`
 	// Source is bellbuoy://<site>/<runtime>/<node>, or an ARN for events that AWS sent.
 	Source string `json:"source"`
 	// Type is io.bellbuoy.<kind>.<past-tense event>.v1.
 	Type Type `json:"type"`
-	// Subject is <scope>/<workload>/<task id>; see SubjectOf.
+	// Subject is <scope>/<workload>/<task id>.
 	Subject string `json:"subject,omitzero"`
 	// Time is when it happened, in UTC.
 	Time time.Time `json:"time"`
@@ -30,7 +30,7 @@ type Event struct {
 	PartitionKey string `json:"partitionkey,omitzero"`
 	// Sequence counts the events of one source: <epoch ms, 14 digits>-<counter, 10 digits>.
 	Sequence string `json:"sequence,omitzero"`
-	// Severity is an OpenTelemetry severity number; see SeverityOf.
+	// Severity is an OpenTelemetry severity number: 9 info, 13 warn, 17 error, 21 fatal.
 	Severity Severity `json:"severitynumber,omitzero"`
 	// CausationID is the id of the event that led to this one; empty for collected events.
 	CausationID string `json:"causationid,omitzero"`
@@ -67,7 +67,7 @@ type Data struct {
 	Message string `json:"message,omitzero"`
 	// Supersedes is the id of the event that this one amends with better evidence.
 	Supersedes string `json:"supersedes,omitzero"`
-	// Truncated names what was cut to keep the event within MaxSize, such as "task.log" or "labels".
+	// Truncated names what was cut to keep the event within 64 KiB, such as "task.log" or "labels".
 	Truncated []string `json:"truncated,omitzero"`
 
 	// Task is the task that the event is about.

@@ -5,6 +5,9 @@ import (
 	"strconv"
 )
 
+// EnvelopeSchema is the URI of the JSON Schema that every event fits, whatever its type.
+const EnvelopeSchema = schemaRoot + "envelope/1.0.json"
+
 // TypeInfo describes one event type of the contract.
 type TypeInfo struct {
 	Type Type
