@@ -80,9 +80,7 @@ func (w *writer) container(c *Container) {
 }
 
 func (w *writer) times(t *Times) {
-	if *t == (Times{}) {
-		return
-	}
+	before := len(w.b)
 	w.name("times")
 	w.openObject()
 	w.when("created", t.Created)
@@ -91,19 +89,17 @@ func (w *writer) times(t *Times) {
 	w.when("started", t.Started)
 	w.when("stopping", t.Stopping)
 	w.when("stopped", t.Stopped)
-	w.closeObject()
+	w.closeUnlessEmpty(before)
 }
 
 func (w *writer) placement(p *Placement) {
-	if *p == (Placement{}) {
-		return
-	}
+	before := len(w.b)
 	w.name("placement")
 	w.openObject()
 	w.optText("launch_type", p.LaunchType)
 	w.optText("capacity_provider", p.CapacityProvider)
 	w.optText("zone", p.Zone)
-	w.closeObject()
+	w.closeUnlessEmpty(before)
 }
 
 func (w *writer) log(l *Log) {

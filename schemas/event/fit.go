@@ -13,7 +13,7 @@ import (
 
 // What stays of the parts that are cut.
 const (
-	truncatedRoom = 256 // for Data.Truncated itself
+	truncatedRoom = 256 // what is cut beyond the need, for Data.Truncated itself
 	keptText      = 512
 	keptEvidence  = 8
 	firstLimit    = 1024
@@ -42,7 +42,7 @@ func fit(e *Event) Event {
 		if excess <= 0 {
 			return c
 		}
-		if part.cut(d, excess) {
+		if part.cut(d, excess+truncatedRoom) {
 			d.mark(part.name)
 		}
 	}
@@ -62,7 +62,7 @@ func cloneData(d *Data) Data {
 	return c
 }
 
-func excessOf(e *Event) int { return len(appendEvent(nil, e)) - (MaxSize - truncatedRoom) }
+func excessOf(e *Event) int { return len(appendEvent(nil, e)) - MaxSize }
 
 func (d *Data) mark(part string) {
 	if !slices.Contains(d.Truncated, part) {

@@ -17,6 +17,15 @@ type writer struct{ b []byte }
 func (w *writer) openObject()  { w.b = append(w.b, '{') }
 func (w *writer) closeObject() { w.b = append(w.b, '}') }
 
+// closeUnlessEmpty takes back all since before when the object got no member.
+func (w *writer) closeUnlessEmpty(before int) {
+	if w.b[len(w.b)-1] == '{' {
+		w.b = w.b[:before]
+		return
+	}
+	w.closeObject()
+}
+
 func (w *writer) name(name string) {
 	if w.b[len(w.b)-1] != '{' {
 		w.b = append(w.b, ',')
