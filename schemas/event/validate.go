@@ -3,6 +3,7 @@ package event
 import (
 	"errors"
 	"fmt"
+	"net/url"
 )
 
 // Validate tells a producer everything that is wrong with an event that it made. It asks for more than
@@ -17,6 +18,9 @@ func Validate(e *Event) error {
 	}
 	if _, ok := Lookup(e.Type); !ok && e.Type != "" {
 		faults = append(faults, fmt.Errorf("%w: type %.80q is not of this contract", ErrInvalid, e.Type))
+	}
+	if _, err := url.Parse(e.Source); err != nil {
+		faults = append(faults, fmt.Errorf("%w: source is not a URI reference", ErrInvalid))
 	}
 	require("subject", e.Subject != "")
 	require("partitionkey", e.PartitionKey != "")
