@@ -64,14 +64,14 @@ fmt: ## mend the format
 	"$$(tools/install)/golangci-lint" fmt
 
 .PHONY: check
-check: ## what CI wants of a change beside its tests: tidy, format, lint, generated files current, vulnerabilities
+check: ## what CI wants of a change beside its tests: tidy, format, lint, generated files current, vulnerabilities (STRICT=1 for a release)
 	go mod tidy -diff
 	go vet ./...
 	$(MAKE) --no-print-directory lint
 	$(MAKE) --no-print-directory check-gen
 	cd tools && GOWORK=off go vet ./testsum ./vulncheck && GOWORK=off go test ./testsum ./vulncheck
 	GOWORK=off go -C tools build -o "$$(tools/install)/vulncheck" ./vulncheck
-	tools="$$(tools/install)"; "$$tools/vulncheck" -govulncheck "$$tools/govulncheck"
+	tools="$$(tools/install)"; "$$tools/vulncheck" $(if $(STRICT),-strict) -govulncheck "$$tools/govulncheck"
 
 # Every file of the tree is summed before and after, so that other changes in the tree do not matter.
 .PHONY: check-gen

@@ -56,7 +56,9 @@ func importTable() []row {
 }
 
 // leaves may be imported by every package but schemas/event and each other.
-func leaves() []string { return []string{"internal/backoff", "internal/fault", "internal/redact", "internal/secret"} }
+func leaves() []string {
+	return []string{"internal/backoff", "internal/fault", "internal/redact", "internal/secret"}
+}
 
 // testSupport is imported by tests and by each other only: it must not end up in the program.
 func testSupport() []string {

@@ -89,6 +89,9 @@ func (s *summary) take(e testEvent) {
 		}
 		s.running[e.Package][e.Test] = true
 	case "output":
+		if strings.HasPrefix(e.Output, "=== ") {
+			return // Progress, which go test shows only with -v.
+		}
 		if e.Test != "" {
 			s.output[key] = append(s.output[key], e.Output)
 			return
@@ -148,7 +151,7 @@ func (s *summary) endPackage(e testEvent) {
 func reason(output []string) string {
 	var words []string
 	for _, line := range output {
-		if trimmed := strings.TrimSpace(line); trimmed != "" && !strings.HasPrefix(trimmed, "=== ") && !strings.HasPrefix(trimmed, "--- ") {
+		if trimmed := strings.TrimSpace(line); trimmed != "" && !strings.HasPrefix(trimmed, "--- ") {
 			words = append(words, trimmed)
 		}
 	}

@@ -18,16 +18,26 @@ func TestSummary(t *testing.T) {
 		code int
 		want []string
 	}{
-		"pass": {run + said + `{"Action":"pass","Package":"p","Test":"TestA"}` + "\n" + `{"Action":"output","Package":"p","Output":"ok  \tp\t0.1s\n"}` + "\n", nil, 0,
-			[]string{"ok  \tp\t0.1s\n", "\n1 passed, 0 failed, 0 skipped\n"}},
-		"skip": {run + said + `{"Action":"skip","Package":"p","Test":"TestA"}` + "\n" + `{"Action":"pass","Package":"p","Test":"TestB"}` + "\n", nil, 0,
-			[]string{"skipped: TestA (p): a_test.go:1: no docker\n", "1 passed, 0 failed, 1 skipped\n"}},
-		"fail": {run + said + `{"Action":"fail","Package":"p","Test":"TestA"}` + "\n" + `{"Action":"fail","Package":"p"}` + "\n", errors.New("exit 1"), 1,
-			[]string{"no docker\n", "failed: p TestA\n", "0 passed, 1 failed, 0 skipped\n"}},
-		"panic": {run + said + `{"Action":"fail","Package":"p"}` + "\n", errors.New("exit 1"), 1,
-			[]string{"no docker\n", "failed: p TestA (did not end)\n", "0 passed, 1 failed, 0 skipped\n"}},
-		"build": {`{"ImportPath":"p [p.test]","Action":"build-output","Output":"a.go:1: broken\n"}` + "\n" + `{"Action":"fail","Package":"p","FailedBuild":"p [p.test]"}` + "\n", errors.New("exit 1"), 1,
-			[]string{"a.go:1: broken\n", "failed: p (the package itself)\n", "0 passed, 1 failed, 0 skipped\n"}},
+		"pass": {
+			run + said + `{"Action":"pass","Package":"p","Test":"TestA"}` + "\n" + `{"Action":"output","Package":"p","Output":"ok  \tp\t0.1s\n"}` + "\n", nil, 0,
+			[]string{"ok  \tp\t0.1s\n", "\n1 passed, 0 failed, 0 skipped\n"},
+		},
+		"skip": {
+			run + said + `{"Action":"skip","Package":"p","Test":"TestA"}` + "\n" + `{"Action":"pass","Package":"p","Test":"TestB"}` + "\n", nil, 0,
+			[]string{"skipped: TestA (p): a_test.go:1: no docker\n", "1 passed, 0 failed, 1 skipped\n"},
+		},
+		"fail": {
+			run + said + `{"Action":"fail","Package":"p","Test":"TestA"}` + "\n" + `{"Action":"fail","Package":"p"}` + "\n", errors.New("exit 1"), 1,
+			[]string{"no docker\n", "failed: p TestA\n", "0 passed, 1 failed, 0 skipped\n"},
+		},
+		"panic": {
+			run + said + `{"Action":"fail","Package":"p"}` + "\n", errors.New("exit 1"), 1,
+			[]string{"no docker\n", "failed: p TestA (did not end)\n", "0 passed, 1 failed, 0 skipped\n"},
+		},
+		"build": {
+			`{"ImportPath":"p [p.test]","Action":"build-output","Output":"a.go:1: broken\n"}` + "\n" + `{"Action":"fail","Package":"p","FailedBuild":"p [p.test]"}` + "\n", errors.New("exit 1"), 1,
+			[]string{"a.go:1: broken\n", "failed: p (the package itself)\n", "0 passed, 1 failed, 0 skipped\n"},
+		},
 		"nothing":  {"", nil, 1, []string{"no test ran", "0 passed, 0 failed, 0 skipped\n"}},
 		"no start": {"go: no such flag\n", errors.New("exit 2"), 1, []string{"go: no such flag\n", "0 passed, 1 failed, 0 skipped\n"}},
 	}

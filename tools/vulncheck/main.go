@@ -4,7 +4,8 @@
 // The database is BELLBUOY_VULNDB if that is set (any URL that govulncheck takes), else the public one, else
 // the copy of its records in the Go module golang.org/x/vulndb. Where none answers, it says NOT RUN and
 // exits with 0: somebody else's server must not decide whether a change is right, and nobody must take
-// silence for a pass. A finding may be accepted for a time in the file named by -accept.
+// silence for a pass. A finding may be accepted for a time in the file named by -accept. Findings in Go's own
+// library depend on the Go that builds and not on the module: they are told, and fail with -strict only.
 package main
 
 import (
@@ -30,15 +31,20 @@ const (
 
 func main() {
 	tool := flag.String("govulncheck", "govulncheck", "the govulncheck to run")
+	strict := flag.Bool("strict", false, "fail on findings in the standard library and where no database answers")
 	accept := flag.String("accept", "tools/vulns-accepted.txt", "file of accepted findings")
 	flag.Parse()
-	if err := run(*tool, *accept); err != nil {
+	packages := flag.Args()
+	if len(packages) == 0 {
+		packages = []string{"./..."}
+	}
+	if err := run(*tool, *accept, *strict, packages); err != nil {
 		fmt.Fprintln(os.Stderr, "vulncheck:", err)
 		os.Exit(1)
 	}
 }
 
-func run(tool, acceptFile string) error {
+func run(tool, acceptFile string, strict bool, packages []string) error {
 	text, err := os.ReadFile(acceptFile)
 	if err != nil {
 		return err
@@ -48,12 +54,15 @@ func run(tool, acceptFile string) error {
 		return fmt.Errorf("%s: %w", acceptFile, err)
 	}
 	db, err := database()
+	if err != nil && strict {
+		return fmt.Errorf("no vulnerability database answers: %w", err)
+	}
 	if err != nil {
 		fmt.Printf("vulncheck: NOT RUN, no vulnerability database answers (%v); set BELLBUOY_VULNDB to a mirror\n", err)
 		return nil
 	}
 	fmt.Println("vulncheck: database", db)
-	cmd := exec.Command(tool, "-format", "json", "-db", db, "./...")
+	cmd := exec.Command(tool, append([]string{"-format", "json", "-db", db}, packages...)...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
@@ -63,11 +72,19 @@ func run(tool, acceptFile string) error {
 	if err != nil {
 		return err
 	}
-	problems := judge(found, accepted, time.Now())
+	ours, toolchain := split(found)
+	problems := judge(ours, accepted, time.Now())
+	for _, f := range toolchain {
+		if strict {
+			problems = append(problems, f.String())
+		} else {
+			fmt.Println("vulncheck: WARNING, build a release with a newer Go:", f)
+		}
+	}
 	if len(problems) > 0 {
 		return errors.New(strings.Join(problems, "\n"))
 	}
-	fmt.Printf("vulncheck: nothing reachable, %d accepted\n", len(accepted))
+	fmt.Printf("vulncheck: nothing reachable in the modules, %d accepted, %d in Go itself\n", len(accepted), len(toolchain))
 	return nil
 }
 
@@ -167,6 +184,18 @@ func parseFindings(r io.Reader) ([]finding, error) {
 		found[i].summary = summaries[found[i].id]
 	}
 	return found, nil
+}
+
+// split tells the findings in modules from those in Go itself.
+func split(found []finding) (modules, toolchain []finding) {
+	for _, f := range found {
+		if f.module == "stdlib" || f.module == "toolchain" {
+			toolchain = append(toolchain, f)
+		} else {
+			modules = append(modules, f)
+		}
+	}
+	return modules, toolchain
 }
 
 // acceptance lets one finding be until a day.

@@ -65,7 +65,14 @@ func TestRunFailsWithTheTool(t *testing.T) {
 	if err := os.WriteFile(accept, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := run("false", accept); err == nil {
+	if err := run("false", accept, false, nil); err == nil {
 		t.Error("a govulncheck that failed was taken for no findings")
+	}
+}
+
+func TestStandardLibrary(t *testing.T) {
+	modules, toolchain := split([]finding{{id: "GO-1", module: "m"}, {id: "GO-2", module: "stdlib"}})
+	if len(modules) != 1 || modules[0].id != "GO-1" || len(toolchain) != 1 || toolchain[0].id != "GO-2" {
+		t.Errorf("modules %v, Go itself %v", modules, toolchain)
 	}
 }
