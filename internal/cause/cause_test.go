@@ -1,0 +1,155 @@
+package cause_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/bellbuoy/bellbuoy/internal/cause"
+	"github.com/bellbuoy/bellbuoy/schemas/event"
+)
+
+func code(n int64) *int64 { return &n }
+
+func end() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) }
+
+func kills(before time.Duration, signals ...int) []cause.Kill {
+	list := make([]cause.Kill, len(signals))
+	for i, s := range signals {
+		list[i] = cause.Kill{Signal: s, At: end().Add(-before)}
+	}
+	return list
+}
+
+type row struct {
+	name     string
+	evidence cause.Evidence
+	rule     string
+	class    string
+	grade    event.Confidence
+	expected bool
+	say      string
+}
+
+// dockerRows has at least one row per rule, and the neighbours that must not match it.
+func dockerRows() []row {
+	yes, no := true, false
+	sec := time.Second
+	return []row{
+		{"own action beats all", cause.Evidence{OwnAction: true, Kills: kills(sec, 15), ExitCode: code(143)}, "own-action", "handler.restart", event.Fact, yes, "stopped by Bellbuoy's restart handler"},
+		{"command missing", cause.Evidence{StartFailed: true, ExitCode: code(127), StateError: "exec: no such file"}, "start-failed-command", "start.error", event.Fact, no, "could not start: the command is missing or can't be executed (exit code 127): exec: no such file"},
+		{"port taken", cause.Evidence{StartFailed: true, ExitCode: code(128), StateError: "port is already allocated"}, "start-failed", "start.error", event.Fact, no, "could not start: port is already allocated"},
+		{"start failed in silence", cause.Evidence{StartFailed: true}, "start-failed", "start.error", event.Fact, no, "could not start: no reason given"},
+		{"daemon went down", cause.Evidence{Shutdown: true, Kills: kills(sec, 15, 9), ExitCode: code(137), StopEvent: true}, "daemon-shutdown", "host.shutdown", event.Likely, yes, "stopped because the Docker daemon or the host shut down"},
+		{"daemon went down, but it crashed before", cause.Evidence{Shutdown: true, ExitCode: code(3)}, "failed", "exit.error", event.Fact, no, "exit code 3"},
+		{"killed for bad health", cause.Evidence{Unhealthy: true, UnhealthyFor: 5 * sec, Kills: kills(sec, 15), ExitCode: code(143)}, "health-kill", "health.container", event.Likely, no, "stopped by request right after its health probe failed"},
+		{"bad health long ago", cause.Evidence{Unhealthy: true, UnhealthyFor: time.Hour, Kills: kills(sec, 15), ExitCode: code(143)}, "stop-obeyed", "user.stop", event.Likely, yes, "stopped by request (SIGTERM), exit code 143"},
+		{"slow probe", cause.Evidence{Unhealthy: true, UnhealthyFor: time.Minute, ProbeEvery: 2 * time.Minute, Kills: kills(sec, 9)}, "health-kill", "health.container", event.Likely, no, "stopped by request right after its health probe failed"},
+		{"unhealthy, then crashed", cause.Evidence{Unhealthy: true, ExitCode: code(1)}, "failed", "exit.error", event.Fact, no, "exit code 1"},
+		{"rm -f", cause.Evidence{Kills: kills(sec, 9), Removed: true, ExitCode: code(137), Ran: 90 * sec}, "removed-by-force", "user.remove", event.Likely, yes, "removed by force after 1m30s"},
+		{"stop, did not obey", cause.Evidence{Kills: kills(sec, 15, 9), ExitCode: code(137), StoppedAt: end()}, "stop-forced", "user.stop", event.Likely, yes, "stopped by request; it did not obey in time and was killed (SIGTERM, then SIGKILL)"},
+		{"stop -t 0", cause.Evidence{Kills: kills(sec, 9), StopEvent: true, ExitCode: code(137)}, "stop-forced", "user.stop", event.Likely, yes, "stopped by request; it did not obey in time and was killed (SIGKILL)"},
+		{"kill", cause.Evidence{Kills: kills(sec, 9), ExitCode: code(137), StoppedAt: end()}, "killed-by-request", "user.kill", event.Likely, yes, "killed by request (SIGKILL)"},
+		{"kill of an auto-removed one", cause.Evidence{Kills: kills(sec, 9), Removed: true, AutoRemove: true, ExitCode: code(137)}, "killed-by-request", "user.kill", event.Likely, yes, "killed by request (SIGKILL)"},
+		{"stop, obeyed", cause.Evidence{Kills: kills(sec, 15), ExitCode: code(0), StoppedAt: end()}, "stop-obeyed", "user.stop", event.Likely, yes, "stopped by request (SIGTERM), exit code 0"},
+		{"stop beats the exit code", cause.Evidence{Kills: kills(sec, 15), ExitCode: code(3), StoppedAt: end()}, "stop-obeyed", "user.stop", event.Likely, yes, "stopped by request (SIGTERM), exit code 3"},
+		{"long grace", cause.Evidence{Kills: kills(40*sec, 15), StopEvent: true, ExitCode: code(0), StoppedAt: end()}, "stop-obeyed", "user.stop", event.Likely, yes, "stopped by request (SIGTERM), exit code 0"},
+		{"own stop signal", cause.Evidence{Kills: kills(sec, 10), StopSignal: 10, ExitCode: code(0), StoppedAt: end()}, "stop-obeyed", "user.stop", event.Likely, yes, "stopped by request (SIGUSR1), exit code 0"},
+		{"stop beats OOM", cause.Evidence{Kills: kills(sec, 15, 9), OOMFlag: true, ExitCode: code(137)}, "stop-forced", "user.stop", event.Likely, yes, "stopped by request; it did not obey in time and was killed (SIGTERM, then SIGKILL)"},
+		{"signal ignored, crash much later", cause.Evidence{Kills: kills(time.Hour, 15), ExitCode: code(3), StoppedAt: end()}, "failed", "exit.error", event.Fact, no, "exit code 3"},
+		{"USR1 is no stop", cause.Evidence{Kills: kills(sec, 10), ExitCode: code(3), StoppedAt: end()}, "failed", "exit.error", event.Fact, no, "exit code 3"},
+		{"removed in a gap", cause.Evidence{Unseen: true, Removed: true}, "removed-unseen", "user.remove", event.Likely, yes, "was removed while Bellbuoy could not see it; its exit code is not known"},
+		{"auto-removed in a gap", cause.Evidence{Unseen: true, Removed: true, AutoRemove: true}, "lost", "unknown.lost", event.Guess, no, "ended while Bellbuoy could not see it; its exit code is not known"},
+		{"restarted by hand in a gap", cause.Evidence{Unseen: true, Restarted: true}, "restarted-unseen", "user.stop", event.Guess, yes, "was restarted by hand or with the daemon while Bellbuoy could not see it"},
+		{"restarted by policy in a gap", cause.Evidence{Unseen: true, Restarted: true, PolicyRestarted: true}, "lost", "unknown.lost", event.Guess, no, "ended while Bellbuoy could not see it; its exit code is not known"},
+		{"stopped in a gap, request seen", cause.Evidence{Unseen: true, Kills: kills(sec, 15), ExitCode: code(137)}, "stop-obeyed", "user.stop", event.Likely, yes, "stopped by request (SIGTERM), exit code 137"},
+		{"exited in a gap, code known", cause.Evidence{Unseen: true, ExitCode: code(2)}, "failed", "exit.error", event.Fact, no, "exit code 2"},
+		{"OOM by event", cause.Evidence{OOMEvent: true, ExitCode: code(137), Ran: 4100 * time.Millisecond}, "oom", "oom", event.Fact, no, "out of memory: killed by the kernel after 4.1s"},
+		{"OOM by flag", cause.Evidence{OOMFlag: true, ExitCode: code(137)}, "oom", "oom", event.Fact, no, "out of memory: killed by the kernel"},
+		{"OOM of a child", cause.Evidence{OOMFlag: true, OOMEvent: true, ExitCode: code(0)}, "completed", "exit.ok", event.Fact, yes, "completed with exit code 0"},
+		{"137 alone", cause.Evidence{ExitCode: code(137)}, "killed-unseen", "exit.sigkill", event.Guess, no, "killed by SIGKILL, from outside Docker or by an out-of-memory kill that nobody saw"},
+		{"segfault", cause.Evidence{ExitCode: code(139), Ran: 3 * time.Hour}, "crash-signal", "exit.signal", event.Likely, no, "crashed with SIGSEGV (exit code 139) after 3h"},
+		{"abort", cause.Evidence{ExitCode: code(134)}, "crash-signal", "exit.signal", event.Likely, no, "crashed with SIGABRT (exit code 134)"},
+		{"term from inside", cause.Evidence{ExitCode: code(143)}, "signalled", "exit.signal", event.Guess, no, "ended by SIGTERM (exit code 143), which did not come through Docker"},
+		{"service ended", cause.Evidence{ExitCode: code(0), RestartPolicy: "always"}, "service-ended", "exit.ok", event.Likely, no, "ended by itself with exit code 0, though it is meant to run for ever"},
+		{"swarm task ended", cause.Evidence{ExitCode: code(0), Service: true}, "service-ended", "exit.ok", event.Likely, no, "ended by itself with exit code 0, though it is meant to run for ever"},
+		{"job done", cause.Evidence{ExitCode: code(0), RestartPolicy: "on-failure:3", Ran: 320 * time.Millisecond}, "completed", "exit.ok", event.Fact, yes, "completed with exit code 0 after 320ms"},
+		{"failed", cause.Evidence{ExitCode: code(3), Ran: 4 * sec}, "failed", "exit.error", event.Fact, no, "exit code 3 after 4s"},
+		{"code from an event", cause.Evidence{ExitCode: code(3), CodeFrom: "the event"}, "failed", "exit.error", event.Likely, no, "exit code 3"},
+		{"255 is no signal", cause.Evidence{ExitCode: code(255)}, "failed", "exit.error", event.Fact, no, "exit code 255"},
+		{"Windows code", cause.Evidence{ExitCode: code(3221225786)}, "failed", "exit.error", event.Fact, no, "exit code 3221225786"},
+		{"nothing known", cause.Evidence{}, "nothing-known", "unknown.lost", event.Guess, no, "ended; why can't be known"},
+	}
+}
+
+func TestDocker(t *testing.T) {
+	t.Parallel()
+	hit := map[string]bool{}
+	for _, tt := range dockerRows() {
+		got := cause.Docker().Classify(tt.evidence)
+		assert.Equal(t, []any{tt.rule, tt.class, tt.grade, tt.expected, tt.say}, []any{got.Rule, got.Class, got.Confidence, got.Expected, got.Say}, tt.name)
+		assert.NotEmpty(t, got.Evidence, tt.name)
+		assert.NotEmpty(t, got.Initiator, tt.name)
+		hit[got.Rule] = true
+	}
+	for _, rule := range cause.Docker() {
+		assert.True(t, hit[rule.Name], "no row tests rule %s", rule.Name)
+	}
+}
+
+func TestUserRowsGoInFront(t *testing.T) {
+	t.Parallel()
+	own := cause.Table{{
+		Name: "batch-may-fail", When: func(e *cause.Evidence) bool { return e.ExitCode != nil && *e.ExitCode == 3 },
+		Class: "exit.error", Confidence: event.Fact, Initiator: "app", Expected: true, Say: "the batch found nothing to do ({code})",
+	}}
+	got := append(own, cause.Docker()...).Classify(cause.Evidence{ExitCode: code(3)})
+	assert.Equal(t, "batch-may-fail", got.Rule)
+	assert.Equal(t, "the batch found nothing to do (exit code 3)", got.Say)
+	assert.True(t, got.Expected)
+}
+
+func TestEvidenceForPeople(t *testing.T) {
+	t.Parallel()
+	got := cause.Docker().Classify(cause.Evidence{
+		ExitCode: code(137), OOMFlag: true, OOMEvent: true, Ran: 5 * time.Second, RestartPolicy: "on-failure:3",
+	})
+	assert.Equal(t, []string{
+		"the kernel reported an out-of-memory kill in this task", "the runtime recorded OOMKilled", "exit code 137 (SIGKILL)",
+		"ran for 5s", "restart policy on-failure:3",
+	}, got.Evidence)
+	got = cause.Docker().Classify(cause.Evidence{Kills: kills(1500*time.Millisecond, 15, 9), StopEvent: true, StoppedAt: end(), ExitCode: code(137), Together: 3})
+	assert.Equal(t, []string{
+		"3 tasks were asked to stop within a second",
+		"sent through the API: SIGTERM, then SIGKILL, the first 1.5s before the end",
+		"the runtime reported a completed stop request", "exit code 137 (SIGKILL)",
+	}, got.Evidence)
+}
+
+func TestSignals(t *testing.T) {
+	t.Parallel()
+	for number, name := range map[int]string{0: "", -1: "", 1: "SIGHUP", 9: "SIGKILL", 15: "SIGTERM", 31: "SIGSYS", 32: "", 34: "SIGRTMIN", 37: "SIGRTMIN+3", 65: ""} {
+		assert.Equal(t, name, cause.SignalName(number))
+		if name != "" {
+			assert.Equal(t, number, cause.ParseSignal(name))
+		}
+	}
+	for text, number := range map[string]int{"15": 15, "TERM": 15, "sigterm": 15, " 9 ": 9, "SIGRTMIN+3": 37, "": 0, "nope": 0, "-3": 0, "99": 0, "RTMIN+99": 0} {
+		assert.Equal(t, number, cause.ParseSignal(text), text)
+	}
+	for exit, name := range map[int64]string{0: "", 128: "", 137: "SIGKILL", 143: "SIGTERM", 255: "", 1 << 40: ""} {
+		assert.Equal(t, name, cause.SignalOf(exit))
+	}
+}
+
+func TestDuration(t *testing.T) {
+	t.Parallel()
+	for d, want := range map[time.Duration]string{
+		34 * time.Millisecond: "34ms", 4123 * time.Millisecond: "4.1s", 4 * time.Second: "4s", 61 * time.Second: "1m1s", 2 * time.Minute: "2m",
+		3*time.Hour + 2*time.Minute: "3h2m", 3 * time.Hour: "3h", 10 * time.Minute: "10m", 10 * time.Hour: "10h", 73 * time.Hour: "3 days",
+	} {
+		require.Equal(t, want, cause.Duration(d))
+	}
+}
