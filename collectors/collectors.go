@@ -2,6 +2,7 @@ package collectors
 
 import (
 	"context"
+	"time"
 
 	"github.com/bellbuoy/bellbuoy/schemas/event"
 )
@@ -28,4 +29,35 @@ type Bucket interface {
 	// Put writes if the key still has this revision (0: does not exist) and returns the new one. won is
 	// false if another writer was first.
 	Put(ctx context.Context, key string, value []byte, revision uint64) (next uint64, won bool, err error)
+}
+
+// Reporter is how a collector tells the supervisor what it can see.
+type Reporter interface {
+	// Report replaces what is known of the collector. It never blocks.
+	Report(Report)
+	// Gap tells the stream that the collector was blind for a time, and returns after the stream has
+	// acknowledged it. It is called when the gap is over and reconciled.
+	Gap(ctx context.Context, g Gap) error
+}
+
+// Report is what a collector sees right now.
+type Report struct {
+	// Connected is false while the collector is blind; Err then says why.
+	Connected bool
+	Err       error
+	// Engine and Version identify the runtime once it has answered.
+	Engine, Version string
+	// Containers and Workloads count what is watched.
+	Containers, Workloads int
+}
+
+// Gap is a time in which a collector was blind.
+type Gap struct {
+	// From is the last moment that is known to be covered; zero is unknown. To is when sight came back.
+	From, To time.Time
+	Reason   string
+	// Reconciled counts the transitions that only a snapshot told.
+	Reconciled int
+	// Unknown lists what can't be known about this time; empty means that nothing was lost.
+	Unknown []string
 }
