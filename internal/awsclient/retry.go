@@ -1,0 +1,55 @@
+package awsclient
+
+import (
+	"maps"
+	"net/http"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+)
+
+// Limits of one call: five tries with up to 1, 2, 4 and 5 s between them.
+const (
+	Attempts          = 5
+	DefaultMaxBackoff = 5 * time.Second
+)
+
+// unlisted are throttle codes that services send and that the SDK's own list lacks.
+var unlisted = map[string]struct{}{
+	"Throttled":              {}, // SNS, with status 429
+	"ThrottledException":     {},
+	"KMSThrottling":          {}, // SNS, encrypted topic
+	"KMSThrottlingException": {},
+	"KmsThrottled":           {}, // SQS, encrypted queue
+	"OverLimit":              {}, // SQS, too many messages in flight
+}
+
+// Throttle says whether an error code asks the caller to slow down.
+func Throttle(code string) bool {
+	_, extra := unlisted[code]
+	_, known := retry.DefaultThrottleErrorCodes[code]
+	return extra || known
+}
+
+// Retryer repeats a call after throttling, a server's failure or a broken connection. It has no retry
+// quota: the SDK's own would stop repeating from the 50th failing call of an outage on. The backoff is
+// set here, because the environment (AWS_NEW_RETRIES_2026) can change the default. A maxBackoff of
+// zero is DefaultMaxBackoff.
+func Retryer(maxBackoff time.Duration) aws.Retryer {
+	if maxBackoff <= 0 {
+		maxBackoff = DefaultMaxBackoff
+	}
+	codes := maps.Clone(unlisted)
+	return retry.NewStandard(func(o *retry.StandardOptions) {
+		o.MaxAttempts = Attempts
+		o.MaxBackoff = maxBackoff
+		o.Backoff = retry.NewExponentialJitterBackoff(maxBackoff)
+		o.RateLimiter = ratelimit.None
+		o.Retryables = append(o.Retryables,
+			retry.RetryableErrorCode{Codes: codes},
+			retry.RetryableHTTPStatusCode{Codes: map[int]struct{}{http.StatusTooManyRequests: {}}})
+		o.Throttles = append(o.Throttles, retry.ThrottleErrorCode{Codes: codes})
+	})
+}

@@ -1,0 +1,87 @@
+package sinktest
+
+import (
+	"time"
+
+	"github.com/bellbuoy/bellbuoy/schemas/event"
+)
+
+// others are events that are no stops.
+func others() []Sample {
+	samples := taskChanges()
+	samples = append(samples, collectorChanges()...)
+	return append(samples, derived()...)
+}
+
+func change(name string, t event.Type, state event.State, edit func(*event.Data, *event.Container)) Sample {
+	container := event.Container{ID: containerID, Name: "shop-pay-1", Image: "registry.example/pay:1.4.2"}
+	d := event.Data{
+		Runtime: event.Docker, Scope: "shop", Node: "web-7", Workload: "pay",
+		Task: &event.Task{ID: containerID, Name: "shop-pay-1", State: state, Times: event.Times{Started: happened().Add(-time.Hour)}},
+	}
+	if edit != nil {
+		edit(&d, &container)
+	}
+	d.Task.Containers = []event.Container{container}
+	return Sample{name, event.Event{Type: t, Data: d}}
+}
+
+func taskChanges() []Sample {
+	return []Sample{
+		change("started", event.TaskStarted, event.StateRunning, nil),
+		change("unhealthy", event.TaskUnhealthy, event.StateUnhealthy, func(_ *event.Data, c *event.Container) {
+			c.Health, c.HealthOutput = "unhealthy", "curl: (7) connection refused"
+		}),
+		change("oom", event.TaskOOM, event.StateRunning, func(_ *event.Data, c *event.Container) { c.OOMKilled = true }),
+	}
+}
+
+func collectorChanges() []Sample {
+	about := func(name string, t event.Type, c event.Collector, message string) Sample {
+		c.Name, c.Version = "docker", "28.5.1"
+		return Sample{name, event.Event{Type: t, Data: event.Data{Runtime: event.Docker, Node: "web-7", Collector: &c, Message: message}}}
+	}
+	return []Sample{
+		about("collector-started", event.CollectorStarted, event.Collector{Containers: 14, Workloads: 11}, "Docker 28.5.1, 14 containers, 11 workloads"),
+		about("gap", event.CollectorGap, event.Collector{
+			From: happened().Add(-42 * time.Second), To: happened(), Reason: "the daemon restarted", Reconciled: 3,
+			Unknown: []string{"containers that were started and removed within the gap"},
+		}, ""),
+		about("conflict", event.CollectorConflict, event.Collector{Peer: "web-8", Reason: "both claim engine A"}, ""),
+	}
+}
+
+func derived() []Sample {
+	pay := event.Data{Runtime: event.Docker, Scope: "shop", Node: "web-7", Workload: "pay"}
+	with := func(name string, t event.Type, edit func(*event.Data)) Sample {
+		d := pay
+		edit(&d)
+		return Sample{name, event.Event{Type: t, Data: d}}
+	}
+	return []Sample{
+		with("incident-opened", event.IncidentOpened, func(d *event.Data) {
+			cause := exitError()
+			d.Cause = &cause
+			d.Incident = &event.Incident{
+				ID: "inc-1", State: "open", Transition: 1, Family: "exit", Title: "pay keeps stopping with exit code 3", Stops: 4,
+				Tasks: []string{"a", "b", "c", "d", "e", "f", "g"}, Opened: happened().Add(-3 * time.Minute),
+			}
+		}),
+		with("incident-resolved", event.IncidentResolved, func(d *event.Data) {
+			d.Incident = &event.Incident{
+				ID: "inc-1", State: "resolved", Transition: 3, Family: "exit", Title: "pay keeps stopping with exit code 3", Stops: 4,
+				Opened: happened().Add(-252 * time.Second), Resolved: happened(), DowntimeMS: 252_000,
+			}
+		}),
+		with("action-denied", event.ActionDenied, func(d *event.Data) {
+			d.Action = &event.Action{ID: "act-1", Handler: "healer", Mode: "act", Kind: "restart", Reason: "an operator stopped it", Rule: "operator_stop"}
+		}),
+		with("action-gaveup", event.ActionGaveUp, func(d *event.Data) {
+			d.Action = &event.Action{
+				ID: "act-2", Handler: "healer", Mode: "act", Kind: "restart", Reason: "4 restarts within 10 minutes did not help",
+				Rule: "budget", Attempt: 4, Budget: "4/10m",
+			}
+		}),
+		with("native", event.NativePassed, func(d *event.Data) { d.Native = &event.Native{Action: "ECS Service Action", Record: "{}"} }),
+	}
+}

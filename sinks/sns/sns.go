@@ -1,0 +1,182 @@
+package sns
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+
+	awssns "github.com/aws/aws-sdk-go-v2/service/sns"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/bellbuoy/bellbuoy/internal/awsclient"
+	"github.com/bellbuoy/bellbuoy/schemas/event"
+	"github.com/bellbuoy/bellbuoy/sinks"
+)
+
+// Deps is what the wiring sets.
+type Deps struct {
+	// Name is the sink's name in the config, such as pager.
+	Name string
+	// AWS is shared by all that talk to AWS; nil makes one of its own.
+	AWS *awsclient.Loader
+	// Marks remembers what was sent; nil remembers nothing, and a redelivery alerts again.
+	Marks Marks
+	// Logger tells of marks that can't be read or written; nil discards.
+	Logger *slog.Logger
+	// Registerer takes the metrics; nil is none.
+	Registerer prometheus.Registerer
+}
+
+// Sink publishes alerts to one topic. It is safe for concurrent use.
+type Sink struct {
+	cfg     Config
+	name    string
+	client  *awssns.Client
+	marks   Marks
+	logger  *slog.Logger
+	metrics *metrics
+}
+
+var _ sinks.Sink = (*Sink)(nil)
+
+// New returns a sink of the topic. It starts nothing and dials nothing: credentials are found at the
+// first Send. Errors are faults of cfg or of the AWS environment.
+func New(cfg Config, deps Deps) (*Sink, error) {
+	cfg = cfg.WithAWS(awsclient.Config{})
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	loader := deps.AWS
+	if loader == nil {
+		loader = &awsclient.Loader{}
+	}
+	aws, err := loader.Load(cfg.aws())
+	if err != nil {
+		return nil, err
+	}
+	m, err := newMetrics(deps.Name, deps.Registerer)
+	if err != nil {
+		return nil, err
+	}
+	logger := deps.Logger
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	return &Sink{
+		cfg: cfg, name: deps.Name, client: awssns.NewFromConfig(aws),
+		marks: deps.Marks, logger: logger.With("sink", deps.Name), metrics: m,
+	}, nil
+}
+
+// Send publishes what of the batch is an alert and was not sent before. A Throttled or other error for
+// the whole batch means that nothing of it was sent; otherwise the verdicts are in a *sinks.Partial.
+func (s *Sink) Send(ctx context.Context, batch []event.Event) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	errs := make([]error, len(batch))
+	plan := s.plan(ctx, batch, errs)
+	s.publish(ctx, batch, plan.send, errs)
+	for i, leader := range plan.follow {
+		errs[i] = errs[leader]
+	}
+	return verdict(errs)
+}
+
+// plan is what to do with a batch.
+type plan struct {
+	send   []outgoing
+	follow map[int]int // an event that a later one of the batch repeats or amends shares its verdict
+}
+
+// outgoing is an event of the batch that is to be sent.
+type outgoing struct {
+	index int
+	message
+}
+
+// plan decides from the batch's end, so that of an event and its amendment within one batch only the
+// amendment counts: it knows more, and perhaps that the stop was expected.
+func (s *Sink) plan(ctx context.Context, batch []event.Event, errs []error) plan {
+	p := plan{follow: map[int]int{}}
+	owner := map[string]int{}
+	for i := range slices.Backward(batch) {
+		e := &batch[i]
+		leader, claimed := owner[e.ID]
+		if !claimed {
+			leader = i
+		}
+		for _, id := range []string{e.ID, e.Data.Supersedes} {
+			if id != "" {
+				owner[id] = leader
+			}
+		}
+		if claimed {
+			p.follow[i] = leader
+			s.skipped(skipAmended)
+			continue
+		}
+		if m, ok := s.prepare(ctx, e, &errs[i]); ok {
+			p.send = append(p.send, outgoing{i, m})
+		}
+	}
+	slices.Reverse(p.send)
+	return p
+}
+
+// prepare returns the message of an event that is to be sent. err is the verdict on one that can't be.
+func (s *Sink) prepare(ctx context.Context, e *event.Event, err *error) (m message, ok bool) {
+	reason := skip(e)
+	if reason == "" && s.sent(ctx, e) {
+		reason = skipSent
+	}
+	if reason != "" {
+		s.skipped(reason)
+		return message{}, false
+	}
+	m, *err = render(s.cfg, e)
+	if m.truncated {
+		s.metrics.truncated.Inc()
+	}
+	return m, *err == nil
+}
+
+// skip says why an event is never sent, or "".
+func skip(e *event.Event) string {
+	switch {
+	case e.Data.Cause != nil && e.Data.Cause.Expected && e.Type.Kind() == "task":
+		return skipExpected
+	case strings.EqualFold(strings.TrimSpace(e.Data.Labels["bellbuoy.alert"]), "off"):
+		return skipMuted
+	}
+	return ""
+}
+
+func (s *Sink) skipped(reason string) { s.metrics.skipped.WithLabelValues(reason).Inc() }
+
+// verdict folds the verdicts of a batch: nil if there is no failure, the failure itself if it is that of
+// the whole batch.
+func verdict(errs []error) error {
+	failed, alike := 0, true
+	for _, err := range errs {
+		if err != nil {
+			failed++
+		}
+		alike = alike && same(err, errs[0])
+	}
+	switch {
+	case failed == 0:
+		return nil
+	case alike:
+		return errs[0]
+	}
+	return &sinks.Partial{Errs: errs}
+}
+
+// same says whether two verdicts are one failure; every class is a pointer or a wrapped error, made once
+// per call of SNS.
+func same(a, b error) bool {
+	return a == nil && b == nil || a != nil && errors.Is(a, b) && errors.Is(b, a)
+}
