@@ -1,0 +1,90 @@
+package opensearch
+
+import (
+	"strings"
+
+	"github.com/bellbuoy/bellbuoy/schemas/event"
+)
+
+func (w *writer) cause(c *event.Cause) {
+	if c == nil {
+		return
+	}
+	o := w.open("cause")
+	w.text("class", c.Class)
+	family, _, _ := strings.Cut(c.Class, ".")
+	w.text("family", family)
+	w.text("confidence", string(c.Confidence))
+	w.text("initiator", c.Initiator)
+	w.flag("expected", c.Expected)
+	w.text("say", c.Say)
+	w.list("evidence", c.Evidence)
+	w.text("rule", c.Rule)
+	w.close(o)
+}
+
+func (w *writer) action(a *event.Action) {
+	if a == nil {
+		return
+	}
+	o := w.open("action")
+	w.text("id", a.ID)
+	w.text("handler", a.Handler)
+	w.text("mode", a.Mode)
+	w.text("kind", a.Kind)
+	w.text("reason", a.Reason)
+	w.text("rule", a.Rule)
+	w.count("attempt", a.Attempt)
+	w.text("budget", a.Budget)
+	w.text("run", a.Run)
+	w.close(o)
+}
+
+func (w *writer) incident(i *event.Incident) {
+	if i == nil {
+		return
+	}
+	o := w.open("incident")
+	w.text("id", i.ID)
+	w.text("state", i.State)
+	w.number("transition", i.Transition)
+	w.text("family", i.Family)
+	w.text("title", i.Title)
+	w.count("stops", i.Stops)
+	w.list("tasks", i.Tasks)
+	w.when("opened_at", i.Opened)
+	w.when("resolved_at", i.Resolved)
+	w.count("downtime_ms", i.DowntimeMS)
+	w.close(o)
+}
+
+func (w *writer) collector(c *event.Collector) {
+	if c == nil {
+		return
+	}
+	o := w.open("collector")
+	w.text("name", c.Name)
+	w.text("engine", c.Engine)
+	w.text("version", c.Version)
+	w.when("from", c.From)
+	w.when("to", c.To)
+	w.between("gap_ms", c.From, c.To)
+	w.text("reason", c.Reason)
+	w.count("reconciled", c.Reconciled)
+	w.list("unknown", c.Unknown)
+	w.count("containers", c.Containers)
+	w.count("workloads", c.Workloads)
+	w.text("peer", c.Peer)
+	w.close(o)
+}
+
+func (w *writer) native(n *event.Native) {
+	if n == nil {
+		return
+	}
+	o := w.open("native")
+	w.text("action", n.Action)
+	w.text("time_nano", n.TimeNano)
+	w.text("record", n.Record)
+	w.close(o)
+}
