@@ -29,15 +29,17 @@ type failure struct {
 	CausedBy *failure `json:"caused_by"`
 }
 
-// text is the failure in one line. What the target quotes of the document is left out.
+// text is the failure in one line. What the target quotes of the document is left out: the preview of a
+// value, the start of an over-long term, and the reasons below the first, of which only the type is told.
 func (f *failure) text() string {
 	if f == nil {
 		return "no reason given"
 	}
 	reason, _, _ := strings.Cut(f.Reason, ". Preview of field's value")
+	reason, _, _ = strings.Cut(reason, ". Please correct the analyzer")
 	text := f.Type + ": " + reason
-	if f.CausedBy != nil && f.CausedBy.Type != f.Type {
-		text += ": " + f.CausedBy.text()
+	for below := f.CausedBy; below != nil; below = below.CausedBy {
+		text += ": " + below.Type
 	}
 	return start(text, 400)
 }

@@ -66,7 +66,8 @@ func TestVerdictOnADocument(t *testing.T) {
 }
 
 func TestTheReasonBelowTheReasonCounts(t *testing.T) {
-	f := &failure{Type: "illegal_argument_exception", Reason: "outer", CausedBy: &failure{Type: "max_bytes_length_exceeded_exception", Reason: "immense term"}}
+	f := &failure{Type: "illegal_argument_exception", Reason: "outer", CausedBy: &failure{Type: "max_bytes_length_exceeded_exception", Reason: "immense term token=hunter2"}}
+	require.NotContains(t, judge(400, f).Error(), "hunter2", "a reason below may quote the document")
 	require.Equal(t, sinktest.Permanent, sinktest.ClassOf(judge(400, f)))
 	require.ErrorContains(t, judge(400, f), "max_bytes_length_exceeded_exception")
 }
