@@ -1,0 +1,92 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const codeWrongRevision = 10071
+
+// Bucket holds small values by key. Keys are of [A-Za-z0-9_=/.-]; event.Token makes a part of a key of
+// any name.
+type Bucket struct {
+	name string
+	kv   jetstream.KeyValue
+}
+
+// Bucket opens one of the buckets, such as StateBucket.
+func (b *Bus) Bucket(ctx context.Context, name string) (*Bucket, error) {
+	kv, err := b.js.KeyValue(ctx, bucketPrefix+name)
+	if err != nil {
+		return nil, fmt.Errorf("open bucket %s: %w", bucketPrefix+name, errors.Join(err, b.refused()))
+	}
+	return &Bucket{name: bucketPrefix + name, kv: kv}, nil
+}
+
+// Get returns the value and its revision, or revision 0 if there is none.
+func (k *Bucket) Get(ctx context.Context, key string) (value []byte, revision uint64, err error) {
+	entry, err := k.kv.Get(ctx, key)
+	if errors.Is(err, jetstream.ErrKeyNotFound) || errors.Is(err, jetstream.ErrKeyDeleted) {
+		return nil, 0, nil
+	}
+	if err != nil {
+		return nil, 0, k.wrap("read", key, err)
+	}
+	return entry.Value(), entry.Revision(), nil
+}
+
+// Put writes if the key still has this revision (0: does not exist) and returns the new one. won is false
+// if another writer was first. After an error the value may have been written or not: read it again.
+func (k *Bucket) Put(ctx context.Context, key string, value []byte, revision uint64) (next uint64, won bool, err error) {
+	if revision == 0 {
+		next, err = k.kv.Create(ctx, key, value)
+	} else {
+		next, err = k.kv.Update(ctx, key, value, revision)
+	}
+	if errors.Is(err, jetstream.ErrKeyExists) || apiCode(err) == codeWrongRevision {
+		return 0, false, nil
+	}
+	if err != nil {
+		return 0, false, k.wrap("write", key, err)
+	}
+	return next, true, nil
+}
+
+// Delete removes the key if it still has this revision. won is false if another writer was first.
+func (k *Bucket) Delete(ctx context.Context, key string, revision uint64) (won bool, err error) {
+	err = k.kv.Delete(ctx, key, jetstream.LastRevision(revision))
+	if apiCode(err) == codeWrongRevision {
+		return false, nil
+	}
+	if err != nil {
+		return false, k.wrap("delete", key, err)
+	}
+	return true, nil
+}
+
+// Keys returns the keys that match the filter, such as prod.docker.>; an empty one means all. They have no
+// order.
+func (k *Bucket) Keys(ctx context.Context, filter string) ([]string, error) {
+	if filter == "" {
+		filter = ">"
+	}
+	list, err := k.kv.ListKeysFiltered(ctx, filter)
+	if err != nil {
+		return nil, k.wrap("list", filter, err)
+	}
+	var keys []string
+	for key := range list.Keys() {
+		keys = append(keys, key)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, k.wrap("list", filter, err)
+	}
+	return keys, nil
+}
+
+func (k *Bucket) wrap(verb, key string, err error) error {
+	return fmt.Errorf("%s key %q of bucket %s: %w", verb, key, k.name, err)
+}
