@@ -108,8 +108,8 @@ func (r Rule) cause(e *Evidence) event.Cause {
 		Class: r.Class, Confidence: r.Confidence, Initiator: r.Initiator, Expected: r.Expected,
 		Say: fill(r.Say, e), Evidence: evidence(e), Rule: r.Name,
 	}
-	if c.Confidence == event.Fact && e.CodeFrom != "" && e.ExitCode != nil {
-		c.Confidence = event.Likely // a label can forge what an event says
+	if c.Confidence == event.Fact && e.CodeFrom != "" {
+		c.Confidence = event.Likely // read from a place that may be wrong
 	}
 	return c
 }

@@ -29,11 +29,14 @@ func Ends(signal, stopSignal int) bool {
 // requested reports whether somebody asked for the stop. A signal long before the end proves nothing,
 // unless the runtime completed a stop request or SIGKILL left no choice.
 func (e *Evidence) requested() bool {
+	if e.StopEvent {
+		return true
+	}
 	for _, k := range e.Kills {
 		if !Ends(k.Signal, e.StopSignal) {
 			continue
 		}
-		if e.StopEvent || k.Signal == sigKill || e.StoppedAt.IsZero() || e.StoppedAt.Sub(k.At) <= patience {
+		if k.Signal == sigKill || e.StoppedAt.IsZero() || e.StoppedAt.Sub(k.At) <= patience {
 			return true
 		}
 	}

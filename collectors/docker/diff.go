@@ -1,0 +1,164 @@
+package docker
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+
+	"github.com/bellbuoy/bellbuoy/schemas/event"
+)
+
+// snapshot compares what a container is with what was told about it, and tells the difference. It has
+// an effect only if no younger event is known.
+func (m *machine) snapshot(f *facts) []out {
+	t := m.tasks[f.id]
+	if m.gone[f.id] != 0 || t != nil && (t.Last > f.at || t.pending != nil) {
+		return nil // the events are ahead of it
+	}
+	var outs []out
+	found := func(e event.Event, message string) {
+		finish(&e, message)
+		outs = append(outs, out{event: e})
+	}
+	fresh := t == nil
+	if fresh {
+		t = &task{id: f.id}
+		m.tasks[f.id] = t
+	}
+	t.adopt(f)
+	if t.State == "" {
+		t.State = event.StateCreated
+		if f.created >= m.from {
+			found(m.make(t, event.TaskCreated, "", f.created, event.ObservedReconcile), t.title()+" was created from "+t.Image)
+		}
+	}
+	outs = append(outs, m.failedStart(t, f)...)
+	if f.started == 0 {
+		return outs
+	}
+	same := t.Run != "" && (t.Started == f.started || t.Started == 0 && f.started <= t.Start)
+	if !same {
+		if t.Run != "" && !t.Exited {
+			outs = append(outs, m.lose(t, f.started, lost{restarted: true, policy: f.restarts > t.Restarts})...)
+		}
+		t.begin(decimal(f.started), f.started, 0)
+		if f.stopped() && fresh && f.finished < m.from {
+			t.Exited, t.State = true, event.StateStopped // ended before anybody watched
+		} else {
+			t.Restarts, t.Health = f.restarts, ""
+			found(m.make(t, event.TaskStarted, t.Run, f.started, event.ObservedReconcile), t.title()+" started")
+		}
+	}
+	t.Restarts = f.restarts
+	if f.stopped() {
+		if !t.Exited {
+			outs = append(outs, m.foundEnded(t, f))
+		}
+		return outs
+	}
+	return append(outs, m.foundRunning(t, f)...)
+}
+
+// failedStart tells a start that failed. It leaves no event, only State.Error, until a start works.
+func (m *machine) failedStart(t *task, f *facts) []out {
+	if f.failure == "" || !f.stopped() {
+		return nil
+	}
+	sum := sha256.Sum256([]byte(f.failure))
+	key := decimal(f.started) + " " + hex.EncodeToString(sum[:8])
+	if key == t.Failed {
+		return nil
+	}
+	t.Failed = key
+	if t.Run == "" && f.created < m.from {
+		return nil // nobody knows when; it was not while anybody watched
+	}
+	code := f.code
+	end := &stop{at: f.at, code: &code, failed: true, failure: f.failure, key: "failed " + key, seen: event.ObservedReconcile}
+	run, exited, told := t.Run, t.Exited, t.told
+	t.Run = ""
+	o := m.tell(t, end)
+	t.Run, t.Exited, t.told = run, exited, told
+	if run == "" {
+		t.State = event.StateStopped
+	}
+	return []out{o}
+}
+
+func (m *machine) foundEnded(t *task, f *facts) out {
+	end := &stop{at: max(f.finished, f.started), lost: lost{unseen: true}, seen: event.ObservedReconcile, key: t.Run, oomFlag: f.oom}
+	if f.failure == "" { // otherwise a start that failed since has overwritten the code
+		end.code = &f.code
+	}
+	t.Exited, t.State = true, event.StateStopped
+	return m.tell(t, end)
+}
+
+// foundRunning tells changes of a run that goes on.
+func (m *machine) foundRunning(t *task, f *facts) []out {
+	var outs []out
+	add := func(e event.Event, message string) {
+		finish(&e, message)
+		outs = append(outs, out{event: e})
+	}
+	key := t.Run + " " + decimal(f.at)
+	switch {
+	case f.paused && t.State != event.StatePaused:
+		t.State = event.StatePaused
+		add(m.make(t, event.TaskPaused, key, f.at, event.ObservedReconcile), t.title()+" was paused")
+	case !f.paused && t.State == event.StatePaused:
+		t.State = event.StateRunning
+		add(m.make(t, event.TaskResumed, key, f.at, event.ObservedReconcile), t.title()+" runs on")
+	}
+	verdict := f.health == "unhealthy" || f.health == "healthy" && t.Health == "unhealthy"
+	if verdict && f.health != t.Health {
+		t.probeSaid = f.healthOutput
+		e := m.probe(t, f.health, t.Run+" "+decimal(f.healthAt), f.at, event.ObservedReconcile)
+		add(e, e.Data.Message)
+	} else if f.health != "" {
+		t.Health = f.health
+	}
+	return outs
+}
+
+// vanished tells of a container that no list shows any more. listed is when the list was taken.
+func (m *machine) vanished(present map[string]bool, listed int64) []out {
+	var outs []out
+	for id, t := range m.tasks {
+		if present[id] || t.Last > listed || t.Created > listed {
+			continue
+		}
+		outs = append(outs, m.settle(t)...)
+		if t.Run != "" && !t.Exited {
+			outs = append(outs, m.lose(t, listed, lost{removed: true})...)
+		}
+		t.State = event.StateRemoved
+		e := m.make(t, event.TaskRemoved, "", listed, event.ObservedReconcile)
+		finish(&e, t.title()+" was removed")
+		outs = append(outs, out{event: e})
+		m.forget(id, listed)
+	}
+	for id, at := range m.gone {
+		if listed-at > 5*slack {
+			delete(m.gone, id)
+		}
+	}
+	return outs
+}
+
+// shutdown tells that the daemon went down after it had asked these tasks to stop.
+func (m *machine) shutdown(ids map[string]bool) []out {
+	var outs []out
+	for id, t := range m.tasks {
+		if !ids[id] {
+			continue
+		}
+		t.shutdown, t.together = true, len(ids)
+		switch {
+		case t.pending != nil:
+			outs = append(outs, m.settle(t)...)
+		case t.told != nil:
+			outs = append(outs, m.amend(t, t.told, t.told.line)...)
+		}
+	}
+	return outs
+}

@@ -1,0 +1,81 @@
+package docker
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// Record is one JSON value of a recording.
+type Record struct {
+	Line int // where it begins, from 1
+	Text []byte
+	Err  error // why it can't be read; Text is then the line as it is
+}
+
+// Records splits a recording: one object, an array, or one object a line. What is no JSON is returned
+// with its error, and the rest is still read.
+func Records(text []byte) []Record {
+	trimmed := bytes.TrimSpace(text)
+	lead := 1 + bytes.Count(text[:bytes.Index(text, trimmed)], []byte("\n"))
+	switch {
+	case len(trimmed) == 0:
+		return nil
+	case trimmed[0] == '[':
+		return elements(trimmed, lead)
+	case trimmed[0] == '{' && json.Valid(trimmed):
+		return []Record{{Line: lead, Text: trimmed}}
+	}
+	var all []Record
+	for i, line := range bytes.Split(text, []byte("\n")) {
+		line = bytes.TrimSpace(line)
+		if len(line) > 0 {
+			all = append(all, Record{Line: i + 1, Text: line, Err: checkObject(line)})
+		}
+	}
+	return all
+}
+
+func elements(text []byte, lead int) []Record {
+	d := json.NewDecoder(bytes.NewReader(text))
+	var all []Record
+	_, err := d.Token()
+	for err == nil && d.More() {
+		begin := int(d.InputOffset())
+		for begin < len(text) && (text[begin] == ',' || text[begin] <= ' ') {
+			begin++
+		}
+		line := lead + bytes.Count(text[:begin], []byte("\n"))
+		var raw json.RawMessage
+		if err = d.Decode(&raw); err != nil {
+			return append(all, Record{Line: line, Err: describe(err)})
+		}
+		all = append(all, Record{Line: line, Text: raw, Err: checkObject(raw)})
+	}
+	if _, end := d.Token(); err == nil && end != nil {
+		all = append(all, Record{Line: lead + bytes.Count(text, []byte("\n")), Err: errors.New("the array does not end; the recording is cut off")})
+	}
+	return all
+}
+
+func checkObject(b []byte) error {
+	var o map[string]json.RawMessage
+	if err := json.Unmarshal(b, &o); err != nil {
+		return describe(err)
+	}
+	return nil
+}
+
+// describe tells a JSON error without repeating the text, which may hold secrets.
+func describe(err error) error {
+	var syntax *json.SyntaxError
+	var typ *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &syntax):
+		return fmt.Errorf("not JSON: column %d: %w", syntax.Offset, syntax)
+	case errors.As(err, &typ):
+		return fmt.Errorf("a record must be an object, not %s", typ.Value)
+	}
+	return fmt.Errorf("not JSON: %w", err)
+}

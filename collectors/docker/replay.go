@@ -1,0 +1,152 @@
+package docker
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/moby/moby/api/types/events"
+
+	"github.com/bellbuoy/bellbuoy/internal/cause"
+	"github.com/bellbuoy/bellbuoy/schemas/event"
+)
+
+// ReplayOptions say how recorded events are marked.
+type ReplayOptions struct {
+	Site, Node string
+	// Observed is replay or drill; empty is replay.
+	Observed event.Observed
+	// Ended says that the recording ends because the daemon closed the stream, as it does when it shuts
+	// down.
+	Ended bool
+	// Rules go in front of the table of causes.
+	Rules cause.Table
+}
+
+// Result is what one record became: an event, or the reason why it is none, or why it can't be read. A
+// record that amends an earlier end has a result for that, too.
+type Result struct {
+	Line    int
+	Event   *event.Event
+	Ignored string
+	Err     error
+}
+
+// replayHold is how far ahead, in the recording's own time, evidence for an end is looked for.
+const replayHold = time.Second
+
+// Replay turns recorded events of a daemon, as `docker events --format json` prints them, into ours:
+// with the state machine that runs live, but without a daemon to ask. The results are in the order of
+// the records. The error is that of the reader.
+func Replay(r io.Reader, o ReplayOptions) ([]Result, error) {
+	text, err := io.ReadAll(r)
+	if err != nil {
+		return nil, fmt.Errorf("read recording: %w", err)
+	}
+	if o.Observed == "" {
+		o.Observed = event.ObservedReplay
+	}
+	p := newPlayer(o)
+	for _, record := range Records(text) {
+		p.play(record)
+	}
+	p.end()
+	slices.SortStableFunc(p.results, func(a, b Result) int { return a.Line - b.Line })
+	return p.results, nil
+}
+
+// player plays one recording.
+type player struct {
+	o       ReplayOptions
+	m       *machine
+	kills   killTimes
+	results []Result
+}
+
+func newPlayer(o ReplayOptions) *player {
+	m := newMachine(origin{o.Site, o.Node, "recording"}, append(slices.Clone(o.Rules), cause.Docker()...), 0)
+	m.seen = o.Observed
+	m.holds = func(*task, *stop) time.Duration { return replayHold }
+	return &player{o: o, m: m}
+}
+
+func (p *player) play(record Record) {
+	var msg events.Message
+	err := record.Err
+	if err == nil {
+		err = decode(record.Text, &msg)
+	}
+	if err != nil {
+		p.results = append(p.results, Result{Line: record.Line, Err: err})
+		return
+	}
+	p.told(p.m.due(msg.TimeNano))
+	p.kills.note(&msg)
+	if p.failedStart(record.Line, &msg) {
+		return
+	}
+	s := p.m.event(input{msg: &msg, now: msg.TimeNano, line: record.Line})
+	p.told(s.outs)
+	own := slices.ContainsFunc(s.outs, func(o out) bool { return o.line == record.Line })
+	if !own && !s.held {
+		p.results = append(p.results, Result{Line: record.Line, Ignored: s.ignored})
+	}
+}
+
+func decode(text []byte, msg *events.Message) error {
+	if err := json.Unmarshal(text, msg); err != nil {
+		return fmt.Errorf("not an event of a Docker daemon: %w", describe(err))
+	}
+	if msg.Type == "" || msg.Action == "" {
+		return errors.New("not an event of a Docker daemon: Type or Action is missing")
+	}
+	if msg.Actor.ID == "" {
+		return errors.New("not an event of a Docker daemon: Actor.ID is missing")
+	}
+	if msg.TimeNano == 0 {
+		msg.TimeNano = msg.Time * int64(time.Second)
+	}
+	if msg.TimeNano <= 0 {
+		return errors.New("not an event of a Docker daemon: timeNano is missing")
+	}
+	return nil
+}
+
+// failedStart tells a start that failed. Live, an inspect tells it; a recording only shows that the
+// network was given back by a container that never ran.
+func (p *player) failedStart(line int, msg *events.Message) bool {
+	if msg.Type != events.NetworkEventType || msg.Action != events.ActionDisconnect {
+		return false
+	}
+	t := p.m.tasks[msg.Actor.Attributes["container"]]
+	if t == nil || t.State != event.StateCreated {
+		return false
+	}
+	end := &stop{
+		at: msg.TimeNano, failed: true, codeFrom: "the recording", key: "failed " + decimal(msg.TimeNano), seen: p.m.seen, line: line,
+		native: &event.Native{Action: "network disconnect", TimeNano: decimal(msg.TimeNano)},
+	}
+	p.told([]out{p.m.tell(t, end)})
+	t.State, t.told = event.StateStopped, nil
+	return true
+}
+
+// end tells what was still waiting for evidence.
+func (p *player) end() {
+	if ids := p.kills.together(math.MaxInt64); p.o.Ended && len(ids) > 1 {
+		p.told(p.m.shutdown(ids))
+	}
+	p.told(p.m.due(math.MaxInt64))
+}
+
+func (p *player) told(outs []out) {
+	for _, o := range outs {
+		e := o.event
+		e.Recorded = time.Now().UTC()
+		p.results = append(p.results, Result{Line: o.line, Event: &e})
+	}
+}

@@ -1,0 +1,141 @@
+package docker
+
+import (
+	"cmp"
+	"maps"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/moby/moby/api/types/events"
+
+	"github.com/bellbuoy/bellbuoy/internal/cause"
+	"github.com/bellbuoy/bellbuoy/internal/redact"
+	"github.com/bellbuoy/bellbuoy/schemas/event"
+)
+
+// memory is what survives a restart of the collector about a container. Times are ns of the daemon's
+// clock, 0 unknown.
+type memory struct {
+	Name     string            `json:"n,omitempty"`
+	Image    string            `json:"i,omitempty"`
+	Digest   string            `json:"d,omitempty"`
+	Labels   map[string]string `json:"l,omitempty"` // redacted
+	Policy   string            `json:"p,omitempty"`
+	Auto     bool              `json:"a,omitempty"` // removed by the daemon when it ends
+	State    event.State       `json:"s,omitempty"`
+	Created  int64             `json:"c,omitempty"`
+	Run      string            `json:"r,omitempty"`  // empty before the first start
+	Started  int64             `json:"sa,omitempty"` // State.StartedAt of the run
+	Start    int64             `json:"se,omitempty"` // its start event
+	Exited   bool              `json:"x,omitempty"`  // the end of the run was told
+	Restarts int64             `json:"rc,omitempty"`
+	Failed   string            `json:"f,omitempty"` // key of the failed start that was told
+	Last     int64             `json:"t,omitempty"` // newest event
+	Health   string            `json:"h,omitempty"`
+	Sick     int64             `json:"hu,omitempty"` // since when unhealthy
+	Kills    []cause.Kill      `json:"k,omitempty"`  // of this run
+	OOM      bool              `json:"o,omitempty"`  // an event of this run
+	Stop     bool              `json:"st,omitempty"` // a stop event of this run
+}
+
+// task is one container as the state machine sees it.
+type task struct {
+	memory
+	id         string
+	inspected  bool // labels and policy are the daemon's, not an event's
+	stopSignal int
+	probeEvery time.Duration
+	probeSaid  string
+	tty        bool
+	together   int  // how many tasks were asked to stop within the same second
+	shutdown   bool // the daemon went down with it
+	// plain says which attributes an event without them has shown not to be labels; forged, which a label forges.
+	plain, forged map[string]bool
+
+	pending *stop // ended, not told yet
+	told    *stop // the last end that was told, while better evidence may come
+}
+
+const maxKills = 16
+
+// begin starts a run.
+func (t *task) begin(run string, started, start int64) {
+	t.Run, t.Started, t.Start = run, started, start
+	t.Exited, t.State = false, event.StateRunning
+	t.Health, t.Sick, t.Kills, t.OOM, t.Stop = "", 0, nil, false, false
+	t.together, t.shutdown, t.probeSaid, t.told = 0, false, "", nil
+}
+
+// adopt takes over what an inspect told, except the state of the run.
+func (t *task) adopt(f *facts) {
+	t.inspected = true
+	t.Name, t.Image, t.Digest = cmp.Or(f.name, t.Name), cmp.Or(f.image, t.Image), cmp.Or(f.digest, t.Digest)
+	t.Labels, t.Policy, t.Auto, t.Created = f.labels, f.policy, f.autoRemove, f.created
+	t.stopSignal, t.probeEvery, t.tty = f.stopSignal, f.probeEvery, f.tty
+}
+
+// learn takes over what an event's attributes tell: all labels, and a few that the daemon adds.
+func (t *task) learn(m *events.Message) {
+	a := m.Actor.Attributes
+	t.Name = redact.Clean(cmp.Or(a["name"], t.Name))
+	t.Image = redact.Text(cmp.Or(a["image"], t.Image))
+	for name, actions := range daemonAttributes {
+		if _, has := a[name]; strings.Contains(actions, " "+string(m.Action)+" ") {
+			continue // this event has it by right
+		} else if has {
+			t.forged = with(t.forged, name)
+		} else {
+			t.plain = with(t.plain, name)
+		}
+	}
+	if t.inspected {
+		return
+	}
+	labels := maps.Clone(a)
+	for _, name := range []string{"name", "image", "exitCode", "signal", "execDuration", "oldName"} {
+		delete(labels, name)
+	}
+	t.Labels = redact.Labels(labels)
+}
+
+// daemonAttributes are added by the daemon to these actions, but a label of the same name wins.
+var daemonAttributes = map[string]string{"exitCode": " die ", "signal": " kill ", "oldName": " rename "}
+
+func with(set map[string]bool, name string) map[string]bool {
+	if set == nil {
+		set = map[string]bool{}
+	}
+	set[name] = true
+	return set
+}
+
+// attribute returns an attribute that the daemon adds, if no label of its name can have forged it. sure
+// is false when that can't be ruled out, for want of another event of the container.
+func (t *task) attribute(m *events.Message, name string) (value string, ok, sure bool) {
+	value, ok = m.Actor.Attributes[name]
+	if _, label := t.Labels[name]; t.forged[name] || label && t.inspected {
+		return "", false, true
+	}
+	return value, ok, t.inspected || t.plain[name]
+}
+
+// since is when the run began as well as it is known.
+func (t *task) since() int64 { return cmp.Or(t.Started, t.Start) }
+
+// remembered is the memory to keep: of the labels only those that decide how a stop is told.
+func (t *task) remembered() memory {
+	m := t.memory
+	m.Labels = nil
+	for name, value := range t.Labels {
+		if strings.HasPrefix(name, "bellbuoy.") || named(name) {
+			if m.Labels == nil {
+				m.Labels = map[string]string{}
+			}
+			m.Labels[name] = value
+		}
+	}
+	return m
+}
+
+func decimal(n int64) string { return strconv.FormatInt(n, 10) }
