@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -58,7 +59,8 @@ func (m *Moto) Config() aws.Config {
 	}
 }
 
-// TopicWithQueue makes an SNS topic and an SQS queue that gets its messages raw.
+// TopicWithQueue makes an SNS topic and an SQS queue that gets its messages raw. Both are FIFO if the name
+// ends in .fifo.
 func (m *Moto) TopicWithQueue(t testing.TB, name string) (topicARN, queueURL string) {
 	t.Helper()
 	topicARN, queueURL, err := m.topicWithQueue(t.Context(), name)
@@ -70,11 +72,15 @@ func (m *Moto) TopicWithQueue(t testing.TB, name string) (topicARN, queueURL str
 
 func (m *Moto) topicWithQueue(ctx context.Context, name string) (topicARN, queueURL string, err error) {
 	topics, queues := sns.NewFromConfig(m.Config()), sqs.NewFromConfig(m.Config())
-	topic, err := topics.CreateTopic(ctx, &sns.CreateTopicInput{Name: &name})
+	var topicKind, queueKind map[string]string
+	if strings.HasSuffix(name, ".fifo") {
+		topicKind, queueKind = map[string]string{"FifoTopic": "true"}, map[string]string{"FifoQueue": "true"}
+	}
+	topic, err := topics.CreateTopic(ctx, &sns.CreateTopicInput{Name: &name, Attributes: topicKind})
 	if err != nil {
 		return "", "", fmt.Errorf("create topic: %w", err)
 	}
-	queue, err := queues.CreateQueue(ctx, &sqs.CreateQueueInput{QueueName: &name})
+	queue, err := queues.CreateQueue(ctx, &sqs.CreateQueueInput{QueueName: &name, Attributes: queueKind})
 	if err != nil {
 		return "", "", fmt.Errorf("create queue: %w", err)
 	}

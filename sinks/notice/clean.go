@@ -28,6 +28,8 @@ func clean(s string) string {
 	b.Grow(len(s))
 	for _, r := range strings.TrimSpace(s) {
 		switch {
+		case r > ' ' && r < 0x7f:
+			b.WriteByte(byte(r))
 		case unicode.IsSpace(r):
 			b.WriteByte(' ')
 		case r < ' ':

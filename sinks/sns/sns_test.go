@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -279,9 +280,9 @@ func TestBadEntryDoesNotHoldUpOthers(t *testing.T) {
 
 // After a call that failed for all, the next ones of the batch are not tried.
 func TestOutageIsOneCallPerBatch(t *testing.T) {
-	calls := 0
+	var calls atomic.Int64
 	url := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		calls++
+		calls.Add(1)
 		w.Header().Set("Retry-After", "7")
 		refuse(w, 429, "Throttled", "Rate exceeded")
 	}))
@@ -295,7 +296,7 @@ func TestOutageIsOneCallPerBatch(t *testing.T) {
 	var throttled *sinks.Throttled
 	require.ErrorAs(t, err, &throttled)
 	assert.Equal(t, 7*time.Second, throttled.After)
-	assert.Equal(t, awsclient.Attempts, calls)
+	assert.EqualValues(t, awsclient.Attempts, calls.Load())
 }
 
 func TestErrorsTellWhatToDo(t *testing.T) {
@@ -338,13 +339,12 @@ func TestAssumedRoleRefused(t *testing.T) {
 
 func TestLostAnswerRepeatsAtMostOnce(t *testing.T) {
 	fake, marks := &fakeSNS{}, &memory{}
-	lost := false
+	var lost atomic.Bool
 	url := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if lost {
+		if lost.Swap(true) {
 			fake.ServeHTTP(w, r)
 			return
 		}
-		lost = true
 		fake.ServeHTTP(httptest.NewRecorder(), r)
 		conn, _, err := w.(http.Hijacker).Hijack()
 		if assert.NoError(t, err) {

@@ -1,0 +1,197 @@
+package sns
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/bellbuoy/bellbuoy/schemas/event"
+	"github.com/bellbuoy/bellbuoy/sinks"
+	"github.com/bellbuoy/bellbuoy/sinks/sinktest"
+)
+
+func TestPeopleText(t *testing.T) {
+	cfg := configFor("")
+	sinktest.Golden(t, "testdata/people.txt", *update, func(e *event.Event) string {
+		m, err := render(cfg, e)
+		require.NoError(t, err)
+		return "Subject: " + m.subject + "\n\n" + m.body
+	})
+}
+
+func TestJSONIsTheEvent(t *testing.T) {
+	cfg := configFor("")
+	cfg.Format = JSON
+	for _, s := range sinktest.Samples() {
+		m, err := render(cfg, &s.Event)
+		require.NoError(t, err)
+		want, err := event.Append(nil, &s.Event)
+		require.NoError(t, err)
+		assert.JSONEq(t, string(want), m.body, s.Name)
+		assert.False(t, m.truncated)
+	}
+}
+
+// What does not fit goes in a fixed order, and the event says so.
+func TestJSONIsCutInTheEvent(t *testing.T) {
+	cfg := configFor("")
+	cfg.Format, cfg.MaxMessageBytes = JSON, minMessageBytes
+	for _, s := range sinktest.Samples() {
+		if s.Name != "huge" {
+			continue
+		}
+		m, err := render(cfg, &s.Event)
+		require.NoError(t, err)
+		assert.True(t, m.truncated)
+		assert.LessOrEqual(t, m.size(), cfg.MaxMessageBytes)
+		got, err := event.Decode([]byte(m.body))
+		require.NoError(t, err)
+		assert.Contains(t, got.Data.Truncated, "task.log")
+		assert.Nil(t, got.Data.Task.Log)
+		assert.NotNil(t, s.Event.Data.Task.Log, "the event of the batch stays whole")
+		assert.Equal(t, s.Event.ID, got.ID)
+	}
+	e := sinktest.Alerts()[0]
+	e.Data.Message = strings.Repeat("x", 10_000)
+	_, err := render(cfg, &e)
+	var permanent *sinks.Permanent
+	require.ErrorAs(t, err, &permanent)
+	assert.Equal(t, "too_large", permanent.Reason)
+}
+
+func TestFitCutsBetweenCharacters(t *testing.T) {
+	text := strings.Repeat("日本語👩‍🚒 ", 500)
+	for budget := 200; budget < 230; budget++ {
+		got, cut := fit(text, budget, "id")
+		assert.True(t, cut)
+		assert.LessOrEqual(t, len(got), budget)
+		assert.Greater(t, len(got), budget-utf8.UTFMax)
+		assert.True(t, utf8.ValidString(got))
+		assert.Contains(t, got, "[cut to the topic's size limit; event id has the rest]")
+	}
+}
+
+func TestFIFOIDs(t *testing.T) {
+	e := sinktest.Alerts()[0]
+	assert.Equal(t, "prod-eu/shop/pay", fifoID(group(&e)))
+	assert.Equal(t, e.ID, fifoID(dedup(&e)))
+	a, b := fifoID(strings.Repeat("a", 200)+"1"), fifoID(strings.Repeat("a", 200)+"2")
+	assert.NotEqual(t, a, b, "long names stay different")
+	assert.NotEqual(t, fifoID("зар"), fifoID("при"), "so do names that are not ASCII")
+	for _, id := range []string{a, b, fifoID(""), fifoID("зар")} {
+		assert.True(t, fifoIDValid(id), id)
+	}
+	opened := event.Event{Type: event.IncidentOpened, ID: "x", Data: event.Data{Incident: &event.Incident{ID: "inc", Transition: 1}}}
+	resolved := event.Event{Type: event.IncidentResolved, ID: "y", Data: event.Data{Incident: &event.Incident{ID: "inc", Transition: 2}}}
+	assert.Equal(t, group(&opened), group(&resolved))
+	assert.NotEqual(t, dedup(&opened), dedup(&resolved), "a recovery is no repetition")
+}
+
+// Thousands of odd events in each format, on both kinds of topic: SNS's rules hold for every one.
+func TestNoEventIsRefused(t *testing.T) {
+	const events = 250
+	rnd := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // repeatable on purpose
+	for _, format := range []string{People, JSON} {
+		for _, arn := range []string{topic, topic + ".fifo"} {
+			for _, limit := range []int{minMessageBytes, defaultMessageBytes} {
+				fake := &fakeSNS{limit: limit}
+				cfg := configFor("")
+				cfg.Format, cfg.TopicARN, cfg.MaxMessageBytes = format, arn, limit
+				for i := range events {
+					e := oddEvent(rnd, i)
+					m, err := render(cfg, &e)
+					if format == JSON && limit == minMessageBytes && err != nil {
+						continue // Too large even without its bulk: a dead letter, never a broken request.
+					}
+					require.NoError(t, err)
+					require.Empty(t, fake.check(wire(arn, m)), "event %d: %+v", i, m)
+				}
+			}
+		}
+	}
+}
+
+// The same through the SDK and the wire, with full batches.
+func TestNoEventIsRefusedOnTheWire(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(3, 4)) //nolint:gosec // repeatable on purpose
+	fake := &fakeSNS{}
+	s := open(t, configFor(serve(t, fake)), Deps{})
+	sent := 0
+	for i := range 40 {
+		var batch []event.Event
+		for j := range 1 + i%23 {
+			e := oddEvent(rnd, i*100+j)
+			if skip(&e) == "" {
+				sent++
+			}
+			batch = append(batch, e)
+		}
+		require.NoError(t, s.Send(t.Context(), batch))
+	}
+	assert.Empty(t, fake.refused)
+	assert.Len(t, fake.all(), sent)
+}
+
+func FuzzRender(f *testing.F) {
+	f.Add("pay", "boom", uint64(1))
+	f.Add("\x00\xff\u202e\ufffe", strings.Repeat("日", 300), uint64(2))
+	f.Fuzz(func(t *testing.T, name, text string, seed uint64) {
+		rnd := rand.New(rand.NewPCG(seed, 5)) //nolint:gosec // repeatable on purpose
+		e := oddEvent(rnd, 0)
+		e.Data.Workload, e.Data.Site, e.Data.Cause = name, text, &event.Cause{Class: text, Say: name}
+		e.Data.Task = &event.Task{ID: name, Name: text, State: event.State(text)}
+		for _, arn := range []string{topic, topic + ".fifo"} {
+			cfg := configFor("")
+			cfg.TopicARN = arn
+			m, err := render(cfg, &e)
+			require.NoError(t, err)
+			require.Empty(t, (&fakeSNS{}).check(wire(arn, m)))
+		}
+	})
+}
+
+// wire is the message as the server reads it.
+func wire(arn string, m message) published {
+	p := published{Topic: arn, Subject: m.subject, Message: m.body, Group: m.group, Dedup: m.dedup, Attributes: map[string][2]string{}}
+	for name, a := range m.attributes {
+		p.Attributes[name] = [2]string{*a.DataType, *a.StringValue}
+	}
+	return p
+}
+
+// oddEvent is an event with odd, missing and huge members.
+func oddEvent(rnd *rand.Rand, i int) event.Event {
+	all := sinktest.Events()
+	e := all[rnd.IntN(len(all))]
+	e.ID = fmt.Sprintf("odd-%d", i)
+	for _, s := range []*string{&e.Data.Site, &e.Data.Scope, &e.Data.Node, &e.Data.Workload, &e.Data.Revision, &e.Data.Owner, &e.Data.Message} {
+		if rnd.IntN(3) == 0 {
+			*s = oddText(rnd, 300)
+		}
+	}
+	if c := e.Data.Cause; c != nil && rnd.IntN(2) == 0 {
+		c.Class, c.Say, c.Evidence = oddText(rnd, 80), oddText(rnd, 2000), []string{oddText(rnd, 2000), ""}
+	}
+	if task := e.Data.Task; task != nil && rnd.IntN(2) == 0 {
+		task.Name, task.State, task.Log = oddText(rnd, 300), event.State(oddText(rnd, 30)), &event.Log{}
+		for range rnd.IntN(60) {
+			task.Log.Lines = append(task.Log.Lines, oddText(rnd, 600))
+		}
+	}
+	return e
+}
+
+// oddText is up to n characters, of kinds that break something somewhere.
+func oddText(rnd *rand.Rand, n int) string {
+	pieces := []string{"a", " ", "\n", "\x00", "\x1b[31m", "\xff", "é", "日", "💶", "👩‍🚒", "\u202e", "\ufffe", "\uffff", "\u2028", "\"", "<&>", "'", "%", "\\", "=", "…", "\t"}
+	var b strings.Builder
+	for range rnd.IntN(n) {
+		b.WriteString(pieces[rnd.IntN(len(pieces))])
+	}
+	return b.String()
+}
