@@ -20,8 +20,8 @@ func Golden(t *testing.T, file string, update bool, render func(*event.Event) st
 		b.WriteString("=== " + s.Name + " ===\n" + strings.TrimRight(render(&s.Event), "\n") + "\n\n")
 	}
 	if update {
-		require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
-		require.NoError(t, os.WriteFile(file, []byte(b.String()), 0o644))
+		require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o750))
+		require.NoError(t, os.WriteFile(file, []byte(b.String()), 0o600))
 		return
 	}
 	want, err := os.ReadFile(file)

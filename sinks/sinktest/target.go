@@ -61,10 +61,4 @@ func (tg *target) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // hangUp closes the connection without an answer.
-func hangUp(w http.ResponseWriter, _ *http.Request) {
-	if hijacker, ok := w.(http.Hijacker); ok {
-		if conn, _, err := hijacker.Hijack(); err == nil {
-			conn.Close() //nolint:errcheck // nobody is left to tell
-		}
-	}
-}
+func hangUp(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }

@@ -23,24 +23,31 @@ var errNoResult = errors.New("the answer of SNS says nothing about the message")
 // publish sends the messages in order and writes each one's verdict to errs. After a call that failed for
 // a reason that holds for the next call, too, the rest is not tried.
 func (s *Sink) publish(ctx context.Context, batch []event.Event, out []outgoing, errs []error) {
-	for len(out) > 0 {
-		n := fitting(out, s.cfg.MaxMessageBytes)
+	for n := 0; len(out) > 0; out = out[n:] {
+		n = fitting(out, s.cfg.MaxMessageBytes)
 		err := s.call(ctx, batch, out[:n], errs)
 		if isContent(err) && n > 1 {
 			// One bad entry must not hold up the others.
-			for i := range n {
-				s.call(ctx, batch, out[i:i+1], errs)
-			}
-			err = nil
+			n, err = s.singly(ctx, batch, out[:n], errs)
 		}
-		out = out[n:]
-		if err != nil {
-			for _, o := range out {
+		if err != nil && !isContent(err) {
+			for _, o := range out[n:] {
 				errs[o.index] = err
 			}
 			return
 		}
 	}
+}
+
+// singly sends each message with a call of its own, until one fails for another reason than its content.
+// It returns how many were tried and the last error.
+func (s *Sink) singly(ctx context.Context, batch []event.Event, out []outgoing, errs []error) (tried int, err error) {
+	for i := range out {
+		if err = s.call(ctx, batch, out[i:i+1], errs); err != nil && !isContent(err) {
+			return i + 1, err
+		}
+	}
+	return len(out), err
 }
 
 // fitting counts the first messages that fit one call: at most ten, and together within the limit.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -253,29 +254,38 @@ func TestPartialVerdicts(t *testing.T) {
 	assert.Len(t, marks.values, 1, "only what was sent is marked")
 }
 
-// A call refused for its content is repeated one by one: the bad entry alone is refused.
-func TestBadEntryDoesNotHoldUpOthers(t *testing.T) {
-	fake := &fakeSNS{}
-	url := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		require.NoError(t, r.ParseForm())
+// poisoned refuses every call that has the word in it.
+func poisoned(t *testing.T, fake *fakeSNS) string {
+	t.Helper()
+	return serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		assert.NoError(t, r.ParseForm())
 		for _, values := range r.PostForm {
-			if strings.Contains(strings.ToLower(values[0]), "poison") {
+			if strings.Contains(values[0], "poison") {
 				refuse(w, 400, "InvalidParameter", "poison")
 				return
 			}
 		}
 		fake.ServeHTTP(w, r)
 	}))
-	batch := sinktest.Alerts()[:3]
-	cause := *batch[1].Data.Cause
-	cause.Say = "poison"
-	batch[1].Data.Cause = &cause
-	err := open(t, configFor(url), Deps{}).Send(t.Context(), batch)
-	var partial *sinks.Partial
-	require.ErrorAs(t, err, &partial)
-	assert.NoError(t, errors.Join(partial.Errs[0], partial.Errs[2]))
-	assert.Equal(t, sinktest.Permanent, sinktest.ClassOf(partial.Errs[1]))
-	assert.Len(t, fake.all(), 2)
+}
+
+// Only the bad entry is refused, whether it shares its call with others or fills it.
+func TestBadEntryDoesNotHoldUpOthers(t *testing.T) {
+	for name, size := range map[string]int{"shared call": 0, "call of its own": 30} {
+		t.Run(name, func(t *testing.T) {
+			fake := &fakeSNS{limit: minMessageBytes}
+			cfg := configFor(poisoned(t, fake))
+			cfg.MaxMessageBytes = minMessageBytes
+			batch := sinktest.Alerts()[:3]
+			batch[1].Data.Task.Log.Lines = append([]string{"poison"}, slices.Repeat([]string{strings.Repeat("x", 150)}, min(size, 19))...)
+			err := open(t, cfg, Deps{}).Send(t.Context(), batch)
+			var partial *sinks.Partial
+			require.ErrorAs(t, err, &partial)
+			require.NoError(t, errors.Join(partial.Errs[0], partial.Errs[2]))
+			assert.Equal(t, sinktest.Permanent, sinktest.ClassOf(partial.Errs[1]))
+			assert.Len(t, fake.all(), 2)
+		})
+	}
 }
 
 // After a call that failed for all, the next ones of the batch are not tried.
@@ -346,10 +356,7 @@ func TestLostAnswerRepeatsAtMostOnce(t *testing.T) {
 			return
 		}
 		fake.ServeHTTP(httptest.NewRecorder(), r)
-		conn, _, err := w.(http.Hijacker).Hijack()
-		if assert.NoError(t, err) {
-			assert.NoError(t, conn.Close())
-		}
+		panic(http.ErrAbortHandler)
 	}))
 	s := open(t, configFor(url), Deps{Marks: marks})
 	for range 3 {
