@@ -23,13 +23,14 @@ type machine struct {
 	// from is when watching began, in ns: an unknown container's life before it is not told.
 	from  int64
 	tasks map[string]*task
+	held  map[string]*task // those with a pending end
 	gone  map[string]int64 // when containers were removed; ids are never used again
 }
 
 func newMachine(o origin, table cause.Table, from int64) *machine {
 	return &machine{
 		origin: o, table: table, seen: event.ObservedStream, holds: hold, from: from,
-		tasks: map[string]*task{}, gone: map[string]int64{},
+		tasks: map[string]*task{}, held: map[string]*task{}, gone: map[string]int64{},
 	}
 }
 
@@ -247,6 +248,7 @@ func (m *machine) destroyed(t *task, in input, s *step) {
 
 func (m *machine) forget(id string, at int64) {
 	delete(m.tasks, id)
+	delete(m.held, id)
 	m.gone[id] = at
 }
 

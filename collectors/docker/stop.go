@@ -116,6 +116,7 @@ func (m *machine) end(t *task, end *stop, now int64) {
 	if wait := m.holds(t, end); wait > 0 {
 		end.deadline = now + int64(wait)
 		t.pending = end
+		m.held[t.id] = t
 	}
 }
 
@@ -124,6 +125,7 @@ func (m *machine) tell(t *task, end *stop) out {
 	c := m.table.Classify(m.evidence(t, end))
 	e := m.stopEvent(t, end, c)
 	t.pending, t.told = nil, end
+	delete(m.held, t.id)
 	end.first, end.class = e.ID, c.Class
 	o := out{event: e, line: end.line, done: end.done}
 	if !c.Expected && !end.failed {
@@ -241,8 +243,8 @@ func sentence(c event.Cause) string {
 // due tells the ends whose time to wait is over.
 func (m *machine) due(now int64) []out {
 	var outs []out
-	for _, t := range m.tasks {
-		if t.pending != nil && t.pending.deadline <= now {
+	for _, t := range m.held {
+		if t.pending.deadline <= now {
 			outs = append(outs, m.settle(t)...)
 		}
 	}
@@ -252,8 +254,8 @@ func (m *machine) due(now int64) []out {
 // next returns when due has something to do, ns, 0 for never.
 func (m *machine) next() int64 {
 	var next int64
-	for _, t := range m.tasks {
-		if t.pending != nil && (next == 0 || t.pending.deadline < next) {
+	for _, t := range m.held {
+		if next == 0 || t.pending.deadline < next {
 			next = t.pending.deadline
 		}
 	}

@@ -1,0 +1,261 @@
+package docker
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/moby/moby/api/types/events"
+
+	"github.com/bellbuoy/bellbuoy/schemas/event"
+)
+
+// item is one piece of work of a shard; one of its parts is set.
+type item struct {
+	msg  *events.Message // an event, done after the stream has acknowledged what came of it
+	done func()
+
+	check string // the id of a container whose start may have failed
+
+	snap    *facts          // what a container is
+	present map[string]bool // all containers of the list that was taken at listed
+	listed  int64
+	tally   *tally // of the snapshot that the two belong to
+
+	shutdown map[string]bool // the containers that a daemon stopped before it went down
+}
+
+// shard does the work of its containers in order. The queue has no bound of its own: the reader must
+// not wait; it stops reading when all queues together are too long.
+type shard struct {
+	w       *watch
+	machine *machine
+	checks  map[string]check // by container: created, but not seen to start
+
+	mu    sync.Mutex // guards queue
+	queue []item
+	wake  chan struct{}
+}
+
+// check is when to ask whether a start failed.
+type check struct {
+	at    int64
+	tries int
+}
+
+const (
+	firstCheck = time.Second
+	nextCheck  = 5 * time.Second
+	maxChecks  = 2
+)
+
+func newShard(w *watch, from int64) *shard {
+	m := newMachine(origin{w.deps.Site, w.deps.Node, w.daemon.id}, w.table, from)
+	m.acting = w.deps.Acting
+	return &shard{w: w, machine: m, checks: map[string]check{}, wake: make(chan struct{}, 1)}
+}
+
+// push never blocks.
+func (s *shard) push(it item) {
+	s.w.metrics.queued.Set(float64(s.w.queued.Add(1)))
+	s.mu.Lock()
+	s.queue = append(s.queue, it)
+	s.mu.Unlock()
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (s *shard) pop() (it item, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.queue) == 0 {
+		s.queue = nil
+		return item{}, false
+	}
+	it, s.queue[0] = s.queue[0], item{}
+	s.queue = s.queue[1:]
+	return it, true
+}
+
+func (s *shard) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		if it, ok := s.pop(); ok {
+			s.handle(ctx, it)
+			s.release()
+		} else if !s.idle(ctx) {
+			return
+		}
+		s.overdue(ctx)
+	}
+}
+
+// release counts an item that is done and lets the reader go on.
+func (s *shard) release() {
+	left := s.w.queued.Add(-1)
+	s.w.metrics.queued.Set(float64(left))
+	if left <= resumeBelow {
+		select {
+		case s.w.drain <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// idle waits for work or for something that is due.
+func (s *shard) idle(ctx context.Context) bool {
+	next := s.machine.next()
+	for _, c := range s.checks {
+		if next == 0 || c.at < next {
+			next = c.at
+		}
+	}
+	var due <-chan time.Time
+	if next != 0 {
+		timer := time.NewTimer(time.Duration(next - s.w.daemon.now()))
+		defer timer.Stop()
+		due = timer.C
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-s.wake:
+	case <-due:
+	}
+	return true
+}
+
+func (s *shard) handle(ctx context.Context, it item) {
+	switch {
+	case it.msg != nil:
+		s.event(ctx, it)
+	case it.check != "":
+		s.networkGone(ctx, it.check)
+	case it.snap != nil:
+		s.reconcile(ctx, it, s.machine.snapshot(it.snap))
+		s.keep(it.snap.id)
+	case it.tally != nil:
+		s.reconcile(ctx, it, s.machine.vanished(it.present, it.listed))
+	case it.shutdown != nil:
+		s.publish(ctx, s.machine.shutdown(it.shutdown))
+	}
+}
+
+func (s *shard) event(ctx context.Context, it item) {
+	id := it.msg.Actor.ID
+	in := input{msg: it.msg, done: it.done}
+	action, detail, _ := strings.Cut(string(it.msg.Action), ": ")
+	switch action {
+	case "create":
+		s.checks[id] = check{at: s.w.daemon.now() + int64(firstCheck)}
+	case "start", "destroy":
+		delete(s.checks, id)
+	}
+	if action == "start" || action == "die" || action == "update" || detail == "unhealthy" {
+		var err error
+		if in.facts, err = s.w.inspect(ctx, id); err != nil {
+			s.w.deps.Logger.Debug("container not inspected", "container_id", id, "err", err)
+		}
+	}
+	in.now = s.w.daemon.now()
+	step := s.machine.event(in)
+	if !s.publish(ctx, step.outs) {
+		return
+	}
+	if !step.held {
+		it.done()
+	}
+	s.keep(id)
+}
+
+// reconcile publishes what a snapshot showed, and counts what an event should have told.
+func (s *shard) reconcile(ctx context.Context, it item, outs []out) {
+	found := 0
+	for _, o := range outs {
+		if c := o.event.Data.Cause; c == nil || c.Class != "start.error" { // which no event ever tells
+			found++
+		}
+	}
+	if s.publish(ctx, outs) {
+		it.tally.finish(found)
+	}
+}
+
+// networkGone follows a container that gave its network back. One that was not running tried to start
+// in vain, or ended a moment ago.
+func (s *shard) networkGone(ctx context.Context, id string) {
+	t := s.machine.tasks[id]
+	if t == nil || t.Run != "" && (!t.Exited || s.w.daemon.now()-t.Last < soon) {
+		return
+	}
+	s.ask(ctx, id)
+}
+
+// ask inspects a container that should have started, and tells a failure. It returns false when there
+// is nothing to tell yet.
+func (s *shard) ask(ctx context.Context, id string) bool {
+	f, err := s.w.inspect(ctx, id)
+	if err != nil || f == nil {
+		return err == nil
+	}
+	if !f.stopped() || f.failure == "" {
+		return f.status != string(event.StateCreated)
+	}
+	delete(s.checks, id)
+	s.publish(ctx, s.machine.snapshot(f))
+	s.keep(id)
+	return true
+}
+
+// overdue does what its time has come for.
+func (s *shard) overdue(ctx context.Context) {
+	now := s.w.daemon.now()
+	s.publish(ctx, s.machine.due(now))
+	for id, c := range s.checks {
+		if c.at > now {
+			continue
+		}
+		if c.tries++; s.ask(ctx, id) || c.tries == maxChecks {
+			delete(s.checks, id)
+			continue
+		}
+		s.checks[id] = check{at: now + int64(nextCheck), tries: c.tries}
+	}
+}
+
+// publish hands events to the stream in order and reports whether all were taken. Only an event that
+// can't be published is left out; a stream that refuses is waited for.
+func (s *shard) publish(ctx context.Context, outs []out) bool {
+	for i := range outs {
+		o := &outs[i]
+		if o.tail != nil {
+			o.event.Data.Task.Log = readTail(ctx, s.w.cli, o.tail, s.w.cfg.Logs)
+		}
+		if err := s.w.deps.Publisher.Publish(ctx, o.event); err != nil {
+			if ctx.Err() != nil {
+				return false
+			}
+			s.w.metrics.rejected.Inc()
+			s.w.deps.Logger.Error("event not published", "event_id", o.event.ID, "container_id", o.event.Data.Task.ID, "err", err)
+		}
+		if o.done != nil {
+			o.done()
+		}
+		s.keep(o.event.Data.Task.ID)
+	}
+	return true
+}
+
+// keep notes what a restart must remember about a container. While its end is held back, the older
+// memory stays, so that a crash tells the end again.
+func (s *shard) keep(id string) {
+	t := s.machine.tasks[id]
+	switch {
+	case t == nil:
+		s.w.ledger.forget(id)
+	case t.pending == nil:
+		s.w.ledger.keep(id, t.remembered())
+	}
+}
