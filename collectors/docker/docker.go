@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/moby/moby/client"
@@ -144,7 +145,7 @@ func (c *Collector) inquire(ctx context.Context, cli *client.Client) (daemon, er
 // describe says what was attempted and, where it is known, what to do.
 func (c *Collector) describe(err error) error {
 	hint := ""
-	if errors.Is(err, fs.ErrPermission) {
+	if errors.Is(err, fs.ErrPermission) || strings.Contains(err.Error(), "permission denied") {
 		hint = "; run as root or as a member of the group that owns the socket"
 	}
 	return fmt.Errorf("ask the Docker daemon at %s: %w%s", c.cfg.Host, err, hint)

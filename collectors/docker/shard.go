@@ -153,7 +153,9 @@ func (s *shard) event(ctx context.Context, it item) {
 	case "start", "destroy":
 		delete(s.checks, id)
 	}
-	if action == "start" || action == "die" || action == "update" || detail == "unhealthy" {
+	t := s.machine.tasks[id]
+	ends := action == "die" && (t == nil || t.needsInspect(it.msg))
+	if ends || action == "start" || action == "update" || detail == "unhealthy" {
 		var err error
 		if in.facts, err = s.w.inspect(ctx, id); err != nil {
 			s.w.deps.Logger.Debug("container not inspected", "container_id", id, "err", err)

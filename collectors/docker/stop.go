@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/moby/moby/api/types/events"
+
 	"github.com/bellbuoy/bellbuoy/internal/cause"
 	"github.com/bellbuoy/bellbuoy/schemas/event"
 )
@@ -41,21 +43,18 @@ const (
 	late    = int64(30 * time.Second)
 )
 
-// hold says how long the end waits for evidence that may still come. It is short: nobody waits for an
-// alert, and what comes later amends it.
+// hold says how long the end waits for evidence that may still come. It waits only where the next event
+// may turn an alert into none or give it another cause; what comes later amends the end.
 func hold(t *task, s *stop) time.Duration {
-	killed, near := false, false
+	near := false
 	for _, k := range t.Kills {
-		killed = killed || k.Signal == 9 || k.Signal == 0
 		near = near || s.at-k.At.UnixNano() < int64(10*time.Second)
 	}
 	switch {
 	case t.Stop:
 		return 0
 	case len(t.Kills) == 0 && s.code != nil && *s.code == 137 && !t.OOM && !s.oomFlag:
-		return 300 * time.Millisecond // the out-of-memory event may come after the end
-	case killed && len(t.Kills) == 1:
-		return 500 * time.Millisecond // a stop or a removal may have sent it
+		return 250 * time.Millisecond // the out-of-memory event may come after the end
 	case len(t.Kills) > 0 && !near:
 		return time.Second // only a stop event tells a long grace from a signal that was ignored
 	}
@@ -88,6 +87,14 @@ func (m *machine) died(t *task, in input, s *step) {
 	if !s.held {
 		s.outs = append(s.outs, m.tell(t, end))
 	}
+}
+
+// needsInspect reports whether the daemon must be asked about an end: the event tells enough if the run
+// is known, no label can have forged its exit code, and no out-of-memory kill can have gone unseen. An
+// inspect would wait until the daemon has taken down the network.
+func (t *task) needsInspect(m *events.Message) bool {
+	code, ok, sure := t.attribute(m, "exitCode")
+	return !ok || !sure || !t.inspected || t.Started == 0 || t.Exited || code == "137" && len(t.Kills) == 0 && !t.OOM
 }
 
 // readCode finds the exit code: the daemon's record if it is still of this run, else the event's
