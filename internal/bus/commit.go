@@ -29,6 +29,13 @@ const (
 	codeAccountFull     = 10002
 )
 
+// The headers of an atomic batch.
+const (
+	headerBatchID     = "Nats-Batch-Id"
+	headerBatchSeq    = "Nats-Batch-Sequence"
+	headerBatchCommit = "Nats-Batch-Commit"
+)
+
 // incompleteLimit is how often a batch may come back as incomplete, which hides the reason, before its
 // events are sent one by one, which tells it.
 const incompleteLimit = 3
@@ -116,6 +123,11 @@ func (p *Publisher) group(ctx context.Context, items []*item) (left []*item) {
 			incomplete++
 		}
 		if ctx.Err() == nil && (oneByOne(f) || incomplete == incompleteLimit) {
+			for _, it := range items {
+				delete(it.msg.Header, headerBatchID)
+				delete(it.msg.Header, headerBatchSeq)
+				delete(it.msg.Header, headerBatchCommit)
+			}
 			return p.singles(ctx, items)
 		}
 		if p.again(ctx, wait, f) != nil {
@@ -138,18 +150,15 @@ func oneByOne(f failure) bool {
 // the first and the last are answered; an error of those between shows at the last.
 func (p *Publisher) batch(ctx context.Context, items []*item) error {
 	token := p.token()
-	id := strings.TrimPrefix(p.nonce, "_INBOX.") + "-" + token
+	id := []string{strings.TrimPrefix(p.nonce, "_INBOX.") + "-" + token}
 	for i, it := range items {
 		msg := it.msg
-		msg.Header = nats.Header{"Nats-Batch-Id": {id}, "Nats-Batch-Sequence": {strconv.Itoa(i + 1)}}
-		for name, values := range it.msg.Header {
-			msg.Header[name] = values
-		}
+		msg.Header[headerBatchID], msg.Header[headerBatchSeq] = id, []string{strconv.Itoa(i + 1)}
 		if i == 0 || i == len(items)-1 {
 			msg.Reply = p.nonce + "." + token
 		}
 		if i == len(items)-1 {
-			msg.Header["Nats-Batch-Commit"] = []string{"1"}
+			msg.Header[headerBatchCommit] = []string{"1"}
 		}
 		if err := p.b.nc.PublishMsg(&msg); err != nil {
 			return err

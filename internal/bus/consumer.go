@@ -54,6 +54,8 @@ const (
 	pinnedGroup       = "route"
 	// floorEvery is how often Fetch looks how far the route has come.
 	floorEvery = 15 * time.Second
+	// lookTimeout bounds that look, behind which events wait.
+	lookTimeout = time.Second
 )
 
 // Consumer reads the events of one route. One goroutine may Fetch; deliveries may be answered from any.
@@ -174,11 +176,11 @@ func (c *Consumer) recover(ctx context.Context) error {
 
 // look remembers how far the route has come, for the case that the consumer is deleted.
 func (c *Consumer) look(ctx context.Context) {
-	if time.Since(c.looked) < floorEvery || c.b.o.Manage == Off {
+	if time.Since(c.looked) < floorEvery || c.b.o.Manage == Off || !c.b.nc.IsConnected() {
 		return
 	}
 	c.looked = time.Now()
-	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	if have, err := c.b.js.Consumer(ctx, EventsStream, c.durable()); err == nil {
 		info := have.CachedInfo()

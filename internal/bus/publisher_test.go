@@ -256,7 +256,7 @@ func TestPublishEnds(t *testing.T) {
 	require.NoError(t, p.Publish(t.Context(), bustest.Event(4)), "the next one is not held up")
 }
 
-// TestStopWhileRefused: the bound of the drain is not waited for when nothing can be done.
+// TestStopWhileRefused: the end has a bound, and who waits is told.
 func TestStopWhileRefused(t *testing.T) {
 	s := bustest.Server(t, natsserver.Options{})
 	b := bustest.Connect(t, bus.Options{Server: s, Durability: bus.Strict})

@@ -11,16 +11,21 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/bellbuoy/bellbuoy/collectors"
 	"github.com/bellbuoy/bellbuoy/internal/bus"
 	"github.com/bellbuoy/bellbuoy/internal/bus/bustest"
 	"github.com/bellbuoy/bellbuoy/internal/natsserver"
+	"github.com/bellbuoy/bellbuoy/schemas/event"
 )
 
-// What internal/app wires: these satisfy the collectors' contracts.
+// What internal/app wires: these satisfy what the collectors ask for.
 var (
-	_ collectors.Publisher = (*bus.Publisher)(nil)
-	_ collectors.Bucket    = (*bus.Bucket)(nil)
+	_ interface {
+		Publish(ctx context.Context, e event.Event) error
+	} = (*bus.Publisher)(nil)
+	_ interface {
+		Get(ctx context.Context, key string) (value []byte, revision uint64, err error)
+		Put(ctx context.Context, key string, value []byte, revision uint64) (next uint64, won bool, err error)
+	} = (*bus.Bucket)(nil)
 )
 
 func TestBucketComparesAndSets(t *testing.T) {
