@@ -1,0 +1,88 @@
+package restart
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/client"
+)
+
+// DockerRestarter acts on the containers of one Docker daemon. It is safe for concurrent use.
+type DockerRestarter struct{ client *client.Client }
+
+var _ Restarter = (*DockerRestarter)(nil)
+
+// NewDockerRestarter returns a restarter of the daemon at host, such as unix:///var/run/docker.sock. It
+// dials nothing; the version of the API is agreed on at the first call.
+func NewDockerRestarter(host string) (*DockerRestarter, error) {
+	c, err := client.New(client.WithHost(host))
+	if err != nil {
+		return nil, fmt.Errorf("make Docker client for %s: %w", host, err)
+	}
+	return &DockerRestarter{c}, nil
+}
+
+// Close ends the connections.
+func (d *DockerRestarter) Close() error {
+	if err := d.client.Close(); err != nil {
+		return fmt.Errorf("close Docker client: %w", err)
+	}
+	return nil
+}
+
+// State inspects the container.
+func (d *DockerRestarter) State(ctx context.Context, task string) (State, error) {
+	got, err := d.client.ContainerInspect(ctx, task, client.ContainerInspectOptions{})
+	if errdefs.IsNotFound(err) {
+		return State{}, nil
+	}
+	if err != nil {
+		return State{}, fmt.Errorf("inspect container: %w", err)
+	}
+	return stateOf(&got.Container), nil
+}
+
+// stateOf takes what matters out of an inspect. Docker writes the zero time for a container that never ran.
+func stateOf(c *container.InspectResponse) State {
+	s := State{Name: c.Name}
+	if c.Config != nil {
+		s.Labels = c.Config.Labels
+	}
+	if h := c.HostConfig; h != nil {
+		s.AutoRemove = h.AutoRemove
+		s.Policy = string(h.RestartPolicy.Name)
+	}
+	if c.State == nil {
+		return s
+	}
+	s.Found = c.State.Status != container.StateRemoving && c.State.Status != container.StateDead
+	s.Running = c.State.Running && !c.State.Restarting
+	s.Paused = c.State.Paused
+	s.ExitCode = int64(c.State.ExitCode)
+	if started, err := time.Parse(time.RFC3339Nano, c.State.StartedAt); err == nil && started.Year() > 1 {
+		s.Started = started
+	}
+	if c.State.Health != nil && c.State.Health.Status != container.NoHealthcheck {
+		s.Health = string(c.State.Health.Status)
+	}
+	return s
+}
+
+// Start starts the container; a running one stays as it is.
+func (d *DockerRestarter) Start(ctx context.Context, task string) error {
+	if _, err := d.client.ContainerStart(ctx, task, client.ContainerStartOptions{}); err != nil {
+		return fmt.Errorf("start container: %w", err)
+	}
+	return nil
+}
+
+// Restart stops the container as its own stop signal and timeout say, and starts it.
+func (d *DockerRestarter) Restart(ctx context.Context, task string) error {
+	if _, err := d.client.ContainerRestart(ctx, task, client.ContainerRestartOptions{}); err != nil {
+		return fmt.Errorf("restart container: %w", err)
+	}
+	return nil
+}

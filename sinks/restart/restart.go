@@ -1,0 +1,246 @@
+package restart
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/bellbuoy/bellbuoy/internal/backoff"
+	"github.com/bellbuoy/bellbuoy/schemas/event"
+	"github.com/bellbuoy/bellbuoy/sinks"
+)
+
+// Publisher puts the handler's own events on the stream.
+type Publisher interface {
+	// Publish returns nil after the stream has acknowledged the event, a duplicate included.
+	Publish(ctx context.Context, e event.Event) error
+}
+
+// Deps is what the wiring sets.
+type Deps struct {
+	// Name is the handler's name in the config, such as healer.
+	Name string
+	// Node is this host; tasks of other hosts are left to their own handlers. Empty takes every task.
+	Node      string
+	Publisher Publisher
+	Ledger    Ledger
+	// Restarters act on the tasks of their runtime; nil is Docker at the configured host.
+	Restarters map[event.Runtime]Restarter
+	// Logger tells of actions; nil discards.
+	Logger *slog.Logger
+	// Registerer takes the metrics; nil is none.
+	Registerer prometheus.Registerer
+}
+
+// The bounds of an action.
+const (
+	// callTimeout bounds one call of a restarter: a restart waits for the task's own stop timeout.
+	callTimeout = time.Minute
+	// lease is how long nobody else acts on a claim whose holder is silent; it outlives the call.
+	lease = callTimeout + 30*time.Second
+	// verifyTimeout is how long a new run may take to turn healthy.
+	verifyTimeout = 30 * time.Second
+	// poll is the distance between two looks at a task that another attempt or a probe keeps busy.
+	poll = 2 * time.Second
+	// parallel bounds how many tasks of one batch are worked on at once.
+	parallel = 8
+	// maxRaces bounds how often an event starts over because another writer was first.
+	maxRaces = 20
+)
+
+// Handler restarts tasks. It is safe for concurrent use.
+type Handler struct {
+	cfg        Config
+	name, node string
+	publisher  Publisher
+	ledger     Ledger
+	restarters map[event.Runtime]Restarter
+	own        *DockerRestarter // made by New, ended by Close; or nil
+	logger     *slog.Logger
+	metrics    *metrics
+
+	mu    sync.Mutex
+	stops map[string]time.Time // under mu: tasks that this handler stops, until when
+}
+
+var _ sinks.Sink = (*Handler)(nil)
+
+// New returns a handler. It starts nothing and dials nothing. Errors are faults of cfg, or say which of
+// deps is missing.
+func New(cfg Config, deps Deps) (*Handler, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if cfg.Mode != Off && (deps.Publisher == nil || deps.Ledger == nil) {
+		return nil, errors.New("a restart handler needs a publisher and a ledger")
+	}
+	h := &Handler{
+		cfg: cfg, name: deps.Name, node: deps.Node, publisher: deps.Publisher, ledger: deps.Ledger,
+		restarters: deps.Restarters, logger: deps.Logger, stops: map[string]time.Time{},
+	}
+	if h.logger == nil {
+		h.logger = slog.New(slog.DiscardHandler)
+	}
+	if h.restarters == nil {
+		docker, err := NewDockerRestarter(cfg.Docker.Host)
+		if err != nil {
+			return nil, err
+		}
+		h.own, h.restarters = docker, map[event.Runtime]Restarter{event.Docker: docker}
+	}
+	var err error
+	h.metrics, err = newMetrics(deps.Name, deps.Registerer)
+	return h, err
+}
+
+// Close ends the connections to the daemon that New was told of.
+func (h *Handler) Close() error {
+	if h.own == nil {
+		return nil
+	}
+	return h.own.Close()
+}
+
+// Send handles each event: the events of one task in their order, tasks beside each other. It never waits
+// for a back-off or a verification; see the package comment. A batch of which some events are not done
+// yet gives a *sinks.Partial, even a batch of one, so that it holds no other event back.
+func (h *Handler) Send(ctx context.Context, events []event.Event) error {
+	if len(events) == 0 {
+		return nil
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("handle %d events: %w", len(events), err)
+	}
+	if h.cfg.Mode == Off {
+		return nil
+	}
+	errs := make([]error, len(events))
+	var group errgroup.Group
+	group.SetLimit(parallel)
+	for _, indexes := range byTask(events) {
+		group.Go(func() error {
+			for _, i := range indexes {
+				errs[i] = h.handle(ctx, &events[i])
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(errs, func(err error) bool { return err != nil }) {
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("handle %d events: %w", len(events), err)
+		}
+		return &sinks.Partial{Errs: errs}
+	}
+	return nil
+}
+
+// byTask groups the places of the events that may lead to something.
+func byTask(events []event.Event) map[string][]int {
+	groups := map[string][]int{}
+	for i := range events {
+		if kindOf(&events[i]) != "" {
+			key := string(events[i].Data.Runtime) + "/" + events[i].Data.Task.ID
+			groups[key] = append(groups[key], i)
+		}
+	}
+	return groups
+}
+
+// handle takes the event one step or several further.
+func (h *Handler) handle(ctx context.Context, e *event.Event) error {
+	if !h.concerns(e) {
+		return nil
+	}
+	for range maxRaces {
+		r, err := h.load(ctx, e)
+		if err != nil {
+			return err
+		}
+		err = h.step(ctx, e, r)
+		if !errors.Is(err, errRaced) {
+			return err
+		}
+		if err := backoff.Sleep(ctx, backoff.Jitter(10*time.Millisecond)); err != nil {
+			return fmt.Errorf("wait for restart ledger: %w", err)
+		}
+	}
+	return fmt.Errorf("handle event: %w", errRaced)
+}
+
+// concerns drops what needs no look at the runtime: most events.
+func (h *Handler) concerns(e *event.Event) bool {
+	if h.node != "" && e.Data.Node != "" && e.Data.Node != h.node {
+		return false
+	}
+	if slices.Contains(e.Data.Truncated, "labels") {
+		return true // the label may have been cut away; the runtime knows
+	}
+	_, d := asked(e, e.Data.Labels)
+	return d.Rule != RuleNotOptedIn && d.Rule != RuleNoTrigger
+}
+
+// step does what the record says is next for the event.
+func (h *Handler) step(ctx context.Context, e *event.Event, r *record) error {
+	a := r.of(e.ID)
+	if a == nil {
+		return h.claim(ctx, e, r)
+	}
+	now := time.Now()
+	switch a.Phase {
+	case waiting:
+		if wait := a.NotBefore.Sub(now); wait > 0 {
+			return again(wait, "back-off before "+string(a.Kind))
+		}
+		if err := h.publish(ctx, e, a, event.ActionRequested); err != nil {
+			return err
+		}
+		return h.act(ctx, e, r, a)
+	case acting:
+		if wait := a.Lease.Sub(now); wait > 0 {
+			return again(wait, "the outcome of a call is not known")
+		}
+		return h.act(ctx, e, r, a)
+	case started:
+		return h.verify(ctx, e, r, a)
+	}
+	if err := h.tellEnd(ctx, e, a); err != nil || r.GaveUp == nil || r.GaveUp.Trigger != e.ID {
+		return err
+	}
+	return h.tellGaveUp(ctx, e, r.GaveUp)
+}
+
+// again asks for the event to come again.
+func again(after time.Duration, why string) error {
+	return &sinks.Throttled{After: max(after, time.Millisecond), Err: errors.New(why)}
+}
+
+// Acting tells whether this handler stops the task now, so that a collector does not take the stop for an
+// operator's.
+func (h *Handler) Acting(task string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return time.Now().Before(h.stops[task])
+}
+
+// mark notes until when a stop of the task is the handler's own.
+func (h *Handler) mark(task string, until time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := time.Now()
+	for id, end := range h.stops {
+		if now.After(end) {
+			delete(h.stops, id)
+		}
+	}
+	h.stops[task] = until
+}
