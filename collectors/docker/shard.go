@@ -8,6 +8,7 @@ import (
 
 	"github.com/moby/moby/api/types/events"
 
+	"github.com/bellbuoy/bellbuoy/internal/backoff"
 	"github.com/bellbuoy/bellbuoy/schemas/event"
 )
 
@@ -48,6 +49,9 @@ const (
 	firstCheck = time.Second
 	nextCheck  = 5 * time.Second
 	maxChecks  = 2
+
+	inspectTries = 3
+	inspectRetry = 50 * time.Millisecond
 )
 
 func newShard(w *watch, from int64) *shard {
@@ -156,9 +160,9 @@ func (s *shard) event(ctx context.Context, it item) {
 	t := s.machine.tasks[id]
 	ends := action == "die" && (t == nil || t.needsInspect(it.msg))
 	if ends || action == "start" || action == "update" || detail == "unhealthy" {
-		var err error
-		if in.facts, err = s.w.inspect(ctx, id); err != nil {
-			s.w.deps.Logger.Debug("container not inspected", "container_id", id, "err", err)
+		in.facts = s.facts(ctx, id)
+		if ctx.Err() != nil {
+			return // told by the next run, with all there is to know
 		}
 	}
 	in.now = s.w.daemon.now()
@@ -170,6 +174,22 @@ func (s *shard) event(ctx context.Context, it item) {
 		it.done()
 	}
 	s.keep(id)
+}
+
+// facts asks for a container, again if the answer is lost: the identity of a run hangs on it. It returns
+// nil for one that is gone, and when the daemon does not answer, which must not hold up its events.
+func (s *shard) facts(ctx context.Context, id string) *facts {
+	delay := backoff.New(inspectRetry, time.Second)
+	for try := 1; ; try++ {
+		f, err := s.w.inspect(ctx, id)
+		if err == nil {
+			return f
+		}
+		if try == inspectTries || delay.Wait(ctx) != nil {
+			s.w.deps.Logger.Debug("container not inspected", "container_id", id, "err", err)
+			return nil
+		}
+	}
 }
 
 // reconcile publishes what a snapshot showed, and counts what an event should have told.

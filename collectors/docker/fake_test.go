@@ -1,0 +1,302 @@
+package docker_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/events"
+	"github.com/stretchr/testify/require"
+)
+
+// fakeDaemon speaks the wire protocol of a Docker daemon on a unix socket. It is for what a real one
+// can't be made to do on demand: break its stream, lose events, stamp them late, forget a container
+// between an event and the question about it, or hang. Real ends are tested against real daemons in e2e.
+type fakeDaemon struct {
+	t      testing.TB
+	socket string
+	server *httptest.Server
+
+	mu         sync.Mutex // guards what follows
+	id         string
+	containers map[string]*container.InspectResponse
+	ring       []events.Message
+	streams    map[chan events.Message]chan struct{}
+	opened     int
+	mute       bool            // streams deliver nothing
+	hidden     map[string]bool // inspect answers 404
+	logs       map[string]string
+	inspects   int
+	next       int
+}
+
+const fakeRing = 256
+
+func newFake(t testing.TB) *fakeDaemon {
+	t.Helper()
+	f := &fakeDaemon{
+		t: t, id: "FAKE:ENGINE", containers: map[string]*container.InspectResponse{}, streams: map[chan events.Message]chan struct{}{},
+		hidden: map[string]bool{}, logs: map[string]string{}, socket: filepath.Join(t.TempDir(), "d.sock"),
+	}
+	f.start()
+	t.Cleanup(f.stop)
+	return f
+}
+
+func (f *fakeDaemon) host() string { return "unix://" + f.socket }
+
+func (f *fakeDaemon) start() {
+	l, err := net.Listen("unix", f.socket) //nolint:noctx // closed with the server
+	require.NoError(f.t, err)
+	mux := http.NewServeMux()
+	mux.HandleFunc("/_ping", func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Api-Version", "1.52") })
+	mux.HandleFunc("GET /{v}/info", func(w http.ResponseWriter, _ *http.Request) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		answer(w, map[string]any{"ID": f.id, "ServerVersion": "29.0-fake", "SystemTime": time.Now().Format(time.RFC3339Nano)})
+	})
+	mux.HandleFunc("GET /{v}/containers/json", f.list)
+	mux.HandleFunc("GET /{v}/containers/{id}/json", f.inspect)
+	mux.HandleFunc("GET /{v}/containers/{id}/logs", f.log)
+	mux.HandleFunc("GET /{v}/events", f.events)
+	f.server = &httptest.Server{Listener: l, Config: &http.Server{Handler: mux}} //nolint:gosec // a test
+	f.server.Start()
+}
+
+// stop ends the daemon as a shutdown does: streams end, and nobody answers.
+func (f *fakeDaemon) stop() {
+	f.cut()
+	f.server.CloseClientConnections()
+	f.server.Close()
+}
+
+// restart is a new process: nothing is remembered but the containers.
+func (f *fakeDaemon) restart() {
+	f.mu.Lock()
+	f.ring = nil
+	f.mu.Unlock()
+	f.start()
+}
+
+func answer(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(v)
+}
+
+func (f *fakeDaemon) list(w http.ResponseWriter, _ *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	list := []container.Summary{}
+	for id := range f.containers {
+		list = append(list, container.Summary{ID: id, State: "running"}) // the list may lag; it must not be believed
+	}
+	answer(w, list)
+}
+
+func (f *fakeDaemon) inspect(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.inspects++
+	in, id := f.containers[r.PathValue("id")], r.PathValue("id")
+	if in == nil || f.hidden[id] {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusNotFound)
+		_ = json.NewEncoder(w).Encode(map[string]string{"message": "No such container: " + id})
+		return
+	}
+	answer(w, in)
+}
+
+func (f *fakeDaemon) log(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	text, ok := f.logs[r.PathValue("id")]
+	if !ok {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusNotImplemented)
+		_ = json.NewEncoder(w).Encode(map[string]string{"message": "configured logging driver does not support reading"})
+		return
+	}
+	w.Header().Set("Content-Type", "application/vnd.docker.multiplexed-stream")
+	_, _ = w.Write([]byte{1, 0, 0, 0, 0, 0, byte(len(text) >> 8), byte(len(text))})
+	_, _ = w.Write([]byte(text))
+}
+
+func (f *fakeDaemon) events(w http.ResponseWriter, r *http.Request) {
+	since, until := parseStamp(r.URL.Query(), "since"), parseStamp(r.URL.Query(), "until")
+	f.mu.Lock()
+	past := slices.DeleteFunc(slices.Clone(f.ring), func(m events.Message) bool { return m.TimeNano < since || until > 0 && m.TimeNano > until })
+	live, end := make(chan events.Message, 4096), make(chan struct{})
+	if until == 0 {
+		f.streams[live] = end
+		f.opened++
+	}
+	f.mu.Unlock()
+	w.Header().Set("Content-Type", "application/jsonl")
+	w.WriteHeader(http.StatusOK)
+	enc := json.NewEncoder(w)
+	for _, m := range past {
+		_ = enc.Encode(m)
+	}
+	w.(http.Flusher).Flush()
+	if until > 0 {
+		return
+	}
+	for {
+		select {
+		case <-r.Context().Done():
+			return
+		case <-end:
+			return
+		case m := <-live:
+			_ = enc.Encode(m)
+			w.(http.Flusher).Flush()
+		}
+	}
+}
+
+func parseStamp(q url.Values, name string) int64 {
+	seconds, nanos, _ := strings.Cut(q.Get(name), ".")
+	s, _ := strconv.ParseInt(seconds, 10, 64)
+	n, _ := strconv.ParseInt(nanos, 10, 64)
+	return s*1e9 + n
+}
+
+// cut ends every stream.
+func (f *fakeDaemon) cut() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for live, end := range f.streams {
+		close(end)
+		delete(f.streams, live)
+	}
+}
+
+// emit logs an event and delivers it.
+func (f *fakeDaemon) emit(id, action string, attributes ...string) int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.emitLocked(id, action, attributes...)
+}
+
+func (f *fakeDaemon) emitLocked(id, action string, attributes ...string) int64 {
+	a := map[string]string{"image": "busybox", "name": "c" + id[:6]}
+	for i := 0; i+1 < len(attributes); i += 2 {
+		a[attributes[i]] = attributes[i+1]
+	}
+	if in := f.containers[id]; in != nil {
+		for k, v := range in.Config.Labels {
+			a[k] = v // labels win, as they do in the real one
+		}
+	}
+	m := events.Message{Type: "container", Action: events.Action(action), Actor: events.Actor{ID: id, Attributes: a}, TimeNano: time.Now().UnixNano()}
+	f.ring = append(f.ring, m)
+	f.ring = f.ring[max(0, len(f.ring)-fakeRing):]
+	for live := range f.streams {
+		if !f.mute {
+			live <- m
+		}
+	}
+	return m.TimeNano
+}
+
+// create makes a container.
+func (f *fakeDaemon) create(labels map[string]string, change ...func(*container.InspectResponse)) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.next++
+	id := fmt.Sprintf("%064x", f.next<<32|0xabcdef)[:64]
+	id = fmt.Sprintf("%06x", f.next) + id[6:]
+	in := &container.InspectResponse{
+		ID: id, Name: "/c" + id[:6], Image: "sha256:" + strings.Repeat("ab", 32), Created: time.Now().Format(time.RFC3339Nano),
+		State:      &container.State{Status: "created", StartedAt: "0001-01-01T00:00:00Z", FinishedAt: "0001-01-01T00:00:00Z"},
+		Config:     &container.Config{Image: "busybox", Labels: labels, Env: []string{"API_TOKEN=tok3nInEnv"}, Cmd: []string{"sh", "-c", "echo Sw0rdf1sh"}},
+		HostConfig: &container.HostConfig{},
+	}
+	for _, c := range change {
+		c(in)
+	}
+	f.containers[id] = in
+	f.logs[id] = "password=hunter2\nboom\n"
+	f.emitLocked(id, "create")
+	return id
+}
+
+func (f *fakeDaemon) run(id string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := f.containers[id].State
+	s.Status, s.Running, s.Error, s.StartedAt = "running", true, "", time.Now().Format(time.RFC3339Nano)
+	f.emitLocked(id, "start")
+}
+
+func (f *fakeDaemon) exit(id string, code int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := f.containers[id].State
+	s.Status, s.Running, s.ExitCode, s.FinishedAt = "exited", false, code, time.Now().Format(time.RFC3339Nano)
+	f.emitLocked(id, "die", "exitCode", strconv.Itoa(code))
+}
+
+func (f *fakeDaemon) remove(id string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.emitLocked(id, "destroy")
+	delete(f.containers, id)
+}
+
+// set changes a container without telling anybody.
+func (f *fakeDaemon) set(id string, change func(*container.InspectResponse)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change(f.containers[id])
+}
+
+// quietly lets something happen of which no stream tells.
+func (f *fakeDaemon) quietly(do func()) {
+	f.mu.Lock()
+	f.mute = true
+	f.mu.Unlock()
+	do()
+	f.mu.Lock()
+	f.mute = false
+	f.mu.Unlock()
+}
+
+func (f *fakeDaemon) streamsOpened() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.opened
+}
+
+// hide makes inspect deny a container.
+func (f *fakeDaemon) hide(id string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.hidden[id] = true
+}
+
+// dropLog is a logging driver that keeps nothing.
+func (f *fakeDaemon) dropLog(id string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.logs, id)
+}
+
+// forgetEvents is a ring that has turned over.
+func (f *fakeDaemon) forgetEvents() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ring = nil
+}
