@@ -59,7 +59,7 @@ func New(cfg Config, deps Deps) (*Sink, error) {
 	}
 	return &Sink{
 		cfg: cfg, client: c, metrics: m,
-		setup: newSetup(cfg, deps.Strict, c, logger.With("sink", deps.Name)),
+		setup: newSetup(cfg, deps.Strict, c, logger),
 	}, nil
 }
 
