@@ -2,6 +2,7 @@ package bus_test
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -144,6 +145,41 @@ func BenchmarkLatency(b *testing.B) {
 				require.NoError(b, err)
 				require.NoError(b, got[0].Ack())
 			}
+		})
+	}
+}
+
+// BenchmarkAckAt10k offers 10 000 events a second and reports how long the acknowledgements take.
+func BenchmarkAckAt10k(b *testing.B) {
+	for _, d := range durabilities {
+		b.Run(string(d), func(b *testing.B) {
+			conn, _ := benchBus(b, d)
+			p := bustest.Publisher(b, conn)
+			e := bustest.Event(1)
+			var mu sync.Mutex
+			var took []time.Duration
+			var open sync.WaitGroup
+			tick := time.NewTicker(time.Millisecond)
+			defer tick.Stop()
+			began := time.Now()
+			for n := 0; n < b.N; {
+				<-tick.C
+				for due := int(time.Since(began).Seconds() * 10_000); n < min(due, b.N); n++ {
+					e.ID = event.NewID("bench", time.Now().String())
+					at := time.Now()
+					open.Add(1)
+					require.NoError(b, p.PublishAsync(b.Context(), e, func(error) {
+						mu.Lock()
+						took = append(took, time.Since(at))
+						mu.Unlock()
+						open.Done()
+					}))
+				}
+			}
+			open.Wait()
+			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
+			b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
 		})
 	}
 }

@@ -4,11 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-const codeWrongRevision = 10071
+const (
+	codeWrongRevision = 10071
+	// markTTL is how long watchers that were away can see that a key was deleted.
+	markTTL = time.Hour
+)
 
 // Bucket holds small values by key. Keys are of [A-Za-z0-9_=/.-]; event.Token makes a part of a key of
 // any name.
@@ -55,9 +60,23 @@ func (k *Bucket) Put(ctx context.Context, key string, value []byte, revision uin
 	return next, true, nil
 }
 
+// PutFor writes a key that does not exist and removes it after ttl, which is at least a second. won is false
+// if it exists.
+func (k *Bucket) PutFor(ctx context.Context, key string, value []byte, ttl time.Duration) (next uint64, won bool, err error) {
+	next, err = k.kv.Create(ctx, key, value, jetstream.KeyTTL(ttl))
+	if errors.Is(err, jetstream.ErrKeyExists) {
+		return 0, false, nil
+	}
+	if err != nil {
+		return 0, false, k.wrap("write", key, err)
+	}
+	return next, true, nil
+}
+
 // Delete removes the key if it still has this revision. won is false if another writer was first.
 func (k *Bucket) Delete(ctx context.Context, key string, revision uint64) (won bool, err error) {
-	err = k.kv.Delete(ctx, key, jetstream.LastRevision(revision))
+	// What marks the key as deleted goes away too: a bucket of task keys would fill with marks.
+	err = k.kv.Purge(ctx, key, jetstream.LastRevision(revision), jetstream.PurgeTTL(markTTL))
 	if apiCode(err) == codeWrongRevision {
 		return false, nil
 	}

@@ -122,7 +122,9 @@ func (c *Consumer) provision(ctx context.Context) error {
 	have, err := c.b.js.Consumer(ctx, EventsStream, c.durable())
 	switch {
 	case errors.Is(err, jetstream.ErrConsumerNotFound):
-		_, err = c.b.js.CreateConsumer(ctx, EventsStream, want)
+		if have, err = c.b.js.CreateConsumer(ctx, EventsStream, want); err == nil {
+			c.floor = max(c.floor, have.CachedInfo().AckFloor.Stream)
+		}
 	case err == nil:
 		info := have.CachedInfo()
 		c.floor = max(c.floor, info.AckFloor.Stream)
@@ -154,8 +156,8 @@ func (c *Consumer) config() jetstream.ConsumerConfig {
 	return conf
 }
 
-// recover provisions the consumer again until that works or ctx ends.
-func (c *Consumer) recover(ctx context.Context) error {
+// restore provisions the consumer again until that works or ctx ends.
+func (c *Consumer) restore(ctx context.Context) error {
 	c.b.o.Logger.Warn("consumer does not answer, providing it again", "route", c.cfg.Name, "err", c.trouble)
 	c.b.metrics.recovered.WithLabelValues(c.cfg.Name).Inc()
 	c.left, c.pinID, c.trouble = 0, "", nil

@@ -202,7 +202,7 @@ func TestDeletedConsumerRecovers(t *testing.T) {
 	require.NoError(t, first.err)
 	assert.Equal(t, bustest.Event(0), first.got[0].Event)
 
-	// Deleted between two fetches.
+	// Deleted between two fetches, with a floor that was not looked at yet: the events come again.
 	require.NoError(t, js.DeleteConsumer(t.Context(), bus.EventsStream, "search"))
 	assert.Len(t, bustest.Fetch(t, c, 5), 5)
 }
@@ -290,4 +290,16 @@ func TestTail(t *testing.T) {
 	cancel()
 	require.NoError(t, <-done)
 	require.ErrorIs(t, b.Tail(t.Context(), bus.TailOptions{}, func(bus.Delivery) error { return assert.AnError }), assert.AnError)
+}
+
+// TestDeletedNewConsumerMissesNothing: a route that began with the next event is made again from there, not
+// from the present.
+func TestDeletedNewConsumerMissesNothing(t *testing.T) {
+	s := bustest.Server(t, natsserver.Options{})
+	b := bustest.Connect(t, bus.Options{Server: s})
+	bustest.Publish(t, b, bustest.Numbers(0, 5)...)
+	c := consumer(t, b, bus.ConsumerConfig{Name: "pager", From: bus.New()})
+	require.NoError(t, raw(t, s).DeleteConsumer(t.Context(), bus.EventsStream, "pager"))
+	bustest.Publish(t, b, bustest.Event(5))
+	assert.Equal(t, bustest.Event(5), bustest.Fetch(t, c, 1)[0].Event)
 }

@@ -76,7 +76,7 @@ func (c *Consumer) first(ctx context.Context, limit int) (*Delivery, error) {
 	wait := backoff.New(emptyFirst, emptyLimit)
 	for {
 		if c.trouble != nil {
-			if err := c.recover(ctx); err != nil {
+			if err := c.restore(ctx); err != nil {
 				return nil, err
 			}
 		}

@@ -78,6 +78,17 @@ func TestBucketComparesAndSets(t *testing.T) {
 	require.NoError(t, err)
 	assert.True(t, won, "and may be written anew")
 
+	_, won, err = k.PutFor(ctx, "silence", []byte("1"), time.Second)
+	require.NoError(t, err)
+	assert.True(t, won)
+	_, won, err = k.PutFor(ctx, "silence", []byte("2"), time.Second)
+	require.NoError(t, err)
+	assert.False(t, won)
+	require.Eventually(t, func() bool {
+		_, revision, err = k.Get(ctx, "silence")
+		return err == nil && revision == 0
+	}, bustest.Wait, 10*time.Millisecond, "it ends by itself")
+
 	_, _, err = k.Put(ctx, "a key", nil, 0)
 	require.ErrorContains(t, err, `"a key" of bucket BELLBUOY_CURSORS`)
 	_, err = b.Bucket(ctx, "NONE")

@@ -67,7 +67,8 @@ func assets(replicas int) []jetstream.StreamConfig {
 		}),
 		bucket(StateBucket, "one entry per task", replicas, 0),
 		bucket(IncidentsBucket, "open problems", replicas, 0),
-		bucket(ActionsBucket, "claims and budgets of restart handlers", replicas, 0),
+		// A claim outlives every event that could come again and claim the same.
+		bucket(ActionsBucket, "claims and budgets of restart handlers", replicas, 8*day),
 		bucket(SilencesBucket, "who is not told what until when", replicas, 400*day),
 		bucket(CursorsBucket, "how far each collector has read", replicas, 0),
 	}
