@@ -204,7 +204,7 @@ func (c *Consumer) Info(ctx context.Context) (Info, error) {
 	}
 	info := have.CachedInfo()
 	c.observe(info)
-	out := Info{Pending: int(info.NumPending), AckPending: info.NumAckPending, Redelivered: info.NumRedelivered} //nolint:gosec // far below
+	out := Info{Pending: int(info.NumPending), AckPending: info.NumAckPending, Redelivered: info.NumRedelivered}
 	if out.Pending+out.AckPending > 0 {
 		if out.Oldest, err = c.oldest(ctx, info); err != nil {
 			return Info{}, fmt.Errorf("look for the oldest event of route %s: %w", c.cfg.Name, err)

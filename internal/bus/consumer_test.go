@@ -256,7 +256,8 @@ func TestPinnedRouteHasOneReader(t *testing.T) {
 }
 
 func TestTail(t *testing.T) {
-	b := bustest.New(t)
+	s := bustest.Server(t, natsserver.Options{})
+	b := bustest.Connect(t, bus.Options{Server: s})
 	read := func(o bus.TailOptions) (numbers []string) {
 		require.NoError(t, b.Tail(t.Context(), o, func(d bus.Delivery) error {
 			numbers = append(numbers, d.Event.Data.Message)
@@ -290,6 +291,10 @@ func TestTail(t *testing.T) {
 	cancel()
 	require.NoError(t, <-done)
 	require.ErrorIs(t, b.Tail(t.Context(), bus.TailOptions{}, func(bus.Delivery) error { return assert.AnError }), assert.AnError)
+
+	stream, err := raw(t, s).Stream(t.Context(), bus.EventsStream)
+	require.NoError(t, err)
+	assert.Zero(t, stream.CachedInfo().State.Consumers, "no trace is left on the server")
 }
 
 // TestDeletedNewConsumerMissesNothing: a route that began with the next event is made again from there, not

@@ -74,11 +74,11 @@ func (p *Publisher) openFast(items []*item) *fastBatch {
 func (b *fastBatch) run(ctx context.Context) error {
 	began := time.Now()
 	for !b.ended && b.failure == nil {
-		if len(b.items) == int(b.sent-b.acked) { //nolint:gosec // bounded by fastEvents
+		if len(b.items) == int(b.sent-b.acked) {
 			if b.sent >= fastEvents || time.Since(began) > fastTime {
 				break
 			}
-			if b.items = b.p.more(b.items, len(b.items)+fastFlow); len(b.items) == int(b.sent-b.acked) { //nolint:gosec // same
+			if b.items = b.p.more(b.items, len(b.items)+fastFlow); len(b.items) == int(b.sent-b.acked) {
 				break
 			}
 		}

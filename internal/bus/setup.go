@@ -127,7 +127,7 @@ func compare(have, want jetstream.StreamConfig, replicas bool) (next jetstream.S
 		}
 	}
 	raise("max_age", int64(have.MaxAge), int64(want.MaxAge), func(v int64) { next.MaxAge = time.Duration(v) })
-	raise("max_msg_size", int64(have.MaxMsgSize), int64(want.MaxMsgSize), func(v int64) { next.MaxMsgSize = int32(v) }) //nolint:gosec // from the table
+	raise("max_msg_size", int64(have.MaxMsgSize), int64(want.MaxMsgSize), func(v int64) { next.MaxMsgSize = int32(v) })
 	raise("duplicate_window", int64(have.Duplicates), int64(want.Duplicates), func(v int64) { next.Duplicates = time.Duration(v) })
 	allow := func(field string, have, want bool, target *bool) {
 		if want && !have {

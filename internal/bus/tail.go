@@ -48,7 +48,7 @@ func (b *Bus) read(ctx context.Context, stream string, o TailOptions, each func(
 	if err != nil {
 		return fmt.Errorf("read %s: %w", stream, errors.Join(err, b.refused()))
 	}
-	defer b.forget(stream, consumer)
+	defer b.forget(ctx, stream, consumer)
 	if pending == 0 && !o.Follow {
 		return nil
 	}
@@ -82,8 +82,8 @@ func (b *Bus) read(ctx context.Context, stream string, o TailOptions, each func(
 }
 
 // forget deletes the consumer at once; left alone it would count against the stream's limit for minutes.
-func (b *Bus) forget(stream string, c jetstream.Consumer) {
-	ctx, cancel := context.WithTimeout(context.Background(), attemptTimeout)
+func (b *Bus) forget(ctx context.Context, stream string, c jetstream.Consumer) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), attemptTimeout)
 	defer cancel()
 	err := b.js.DeleteConsumer(ctx, stream, c.CachedInfo().Name)
 	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
@@ -139,5 +139,6 @@ func (b *Bus) ordered(ctx context.Context, stream string, cfg jetstream.OrderedC
 		if pending >= want || cfg.OptStartSeq == max(state.FirstSeq, 1) {
 			return c, pending, pending - min(pending, want), nil
 		}
+		b.forget(ctx, stream, c) // it began too late
 	}
 }

@@ -20,7 +20,7 @@ func lockStore(dir string) (*storeLock, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock the NATS store: %w", err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil { //nolint:gosec // a descriptor is an int
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		owner, _ := os.ReadFile(path)
 		f.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
@@ -46,5 +46,5 @@ func freeSpace(dir string) (int64, error) {
 	if err := syscall.Statfs(dir, &st); err != nil {
 		return 0, err
 	}
-	return int64(st.Bavail) * int64(st.Bsize), nil //nolint:gosec,unconvert // the types differ by platform
+	return int64(st.Bavail) * int64(st.Bsize), nil //nolint:unconvert // the type differs by platform
 }
