@@ -62,6 +62,26 @@ func New(cfg Config, deps Deps) (*Collector, error) {
 	return &Collector{cfg: cfg, deps: deps, table: append(slices.Clone(deps.Rules), cause.Docker()...), metrics: m}, nil
 }
 
+// Check asks the daemon what a collector asks it, once, and says why it would not work.
+func (c *Config) Check(ctx context.Context) error {
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	once := &Collector{cfg: *c}
+	cli, err := once.client()
+	if err != nil {
+		return fmt.Errorf("make client of the Docker daemon at %s: %w", c.Host, err)
+	}
+	defer cli.Close() //nolint:errcheck // it closes idle connections
+	if _, err := once.inquire(ctx, cli); err != nil {
+		return err
+	}
+	if _, err := cli.ContainerList(ctx, client.ContainerListOptions{All: true, Limit: 1}); err != nil {
+		return once.describe(err)
+	}
+	return nil
+}
+
 type silent struct{}
 
 func (silent) Report(collectors.Report)                  {}

@@ -5,8 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -21,6 +21,8 @@ type saved struct {
 	Alive  int64             `json:"alive"`  // ns of our clock: the collector watched until here
 	Clean  bool              `json:"clean"`  // it was stopped, not killed
 	Tasks  map[string]memory `json:"tasks"`
+	// Gone is when containers were removed, as far back as their events may be read again.
+	Gone map[string]int64 `json:"gone,omitempty"`
 }
 
 const (
@@ -28,6 +30,7 @@ const (
 	aliveEvery = 10 * time.Second
 	saveLast   = 3 * time.Second
 	maxSaved   = 900 << 10 // below what one message may carry
+	keepGone   = 5 * overlap
 )
 
 // ledger knows which events are on the stream, and keeps the cursor and the memory in a bucket. It is
@@ -42,7 +45,11 @@ type ledger struct {
 	entries []*entry   // received events in order, from the oldest that is not done
 	cursor  int64
 	tasks   map[string]memory
+	gone    map[string]int64
 	dirty   bool
+	waiting []chan struct{} // closed once what is kept now is saved
+
+	wake chan struct{}
 
 	revision  uint64 // of the value in the bucket; belongs to load and run
 	lastSaved time.Time
@@ -60,7 +67,8 @@ func ledgerKey(site, node, host string) string {
 }
 
 func newLedger(bucket collectors.Bucket, key, engine string, logger *slog.Logger) *ledger {
-	return &ledger{bucket: bucket, key: key, engine: engine, logger: logger, tasks: map[string]memory{}}
+	return &ledger{bucket: bucket, key: key, engine: engine, logger: logger,
+		tasks: map[string]memory{}, gone: map[string]int64{}, wake: make(chan struct{}, 1)}
 }
 
 // load returns what was saved about this daemon, or nil.
@@ -86,9 +94,8 @@ func (l *ledger) load(ctx context.Context) (*saved, error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for id, m := range s.Tasks {
-		l.tasks[id] = m
-	}
+	maps.Copy(l.tasks, s.Tasks)
+	maps.Copy(l.gone, s.Gone)
 	return &s, nil
 }
 
@@ -123,11 +130,35 @@ func (l *ledger) keep(id string, m memory) {
 	l.tasks[id], l.dirty = m, true
 }
 
-func (l *ledger) forget(id string) {
+func (l *ledger) forget(id string, removed int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.tasks, id)
 	l.dirty = true
+	if removed > 0 {
+		l.gone[id] = removed
+	}
+}
+
+// flush returns after all that is kept now has been saved, or with the error of ctx.
+func (l *ledger) flush(ctx context.Context) error {
+	if l.bucket == nil {
+		return nil
+	}
+	saved := make(chan struct{})
+	l.mu.Lock()
+	l.waiting = append(l.waiting, saved)
+	l.mu.Unlock()
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+	select {
+	case <-saved:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // run saves now and then, and once more after ctx has ended.
@@ -145,28 +176,38 @@ func (l *ledger) run(ctx context.Context) {
 			l.save(last, true)
 			return
 		case <-tick.C:
-			l.save(ctx, false)
+		case <-l.wake:
 		}
+		l.save(ctx, false)
 	}
 }
 
 func (l *ledger) save(ctx context.Context, clean bool) {
-	value, due := l.encode(clean)
-	if !due {
-		return
-	}
-	revision, won, err := l.bucket.Put(ctx, l.key, value, l.revision)
-	if err == nil && !won {
-		err = l.conflict(ctx)
-	} else if err == nil {
-		l.revision, l.lastSaved = revision, time.Now()
-		return
-	}
-	l.mu.Lock()
-	l.dirty = true
-	l.mu.Unlock()
-	if err != nil && ctx.Err() == nil {
-		l.logger.Warn("cursor not saved", "key", l.key, "err", err)
+	for range 2 { // again at once if somebody was first
+		value, waiting, due := l.encode(clean)
+		if !due {
+			return
+		}
+		revision, won, err := l.bucket.Put(ctx, l.key, value, l.revision)
+		if err == nil && won {
+			l.revision, l.lastSaved = revision, time.Now()
+			for _, w := range waiting {
+				close(w)
+			}
+			return
+		}
+		l.mu.Lock()
+		l.waiting, l.dirty = append(waiting, l.waiting...), true
+		l.mu.Unlock()
+		if err == nil {
+			err = l.conflict(ctx)
+		}
+		if err != nil {
+			if ctx.Err() == nil {
+				l.logger.Warn("cursor not saved", "key", l.key, "err", err)
+			}
+			return
+		}
 	}
 }
 
@@ -179,33 +220,35 @@ func (l *ledger) conflict(ctx context.Context) error {
 	}
 	l.revision = revision
 	if l.conflicts++; l.conflicts > 1 {
-		return fmt.Errorf("another collector writes the same cursor, %d times so far; give it another node name", l.conflicts)
+		l.logger.Warn("another collector writes the same cursor; give it a node name of its own", "key", l.key, "conflicts", l.conflicts)
 	}
 	return nil
 }
 
-// encode returns the value to save, and whether it is time to.
-func (l *ledger) encode(clean bool) ([]byte, bool) {
+// encode returns the value to save, who waits for it, and whether it is time to save.
+func (l *ledger) encode(clean bool) (value []byte, waiting []chan struct{}, due bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.dirty && !clean && time.Since(l.lastSaved) < aliveEvery {
-		return nil, false
+	if !l.dirty && !clean && len(l.waiting) == 0 && time.Since(l.lastSaved) < aliveEvery {
+		return nil, nil, false
 	}
-	s := saved{Engine: l.engine, Cursor: l.cursor, Alive: time.Now().UnixNano(), Clean: clean, Tasks: l.tasks}
-	value, err := json.Marshal(s)
+	maps.DeleteFunc(l.gone, func(_ string, at int64) bool { return at < l.cursor-keepGone })
+	s := saved{Engine: l.engine, Cursor: l.cursor, Alive: time.Now().UnixNano(), Clean: clean, Tasks: l.tasks, Gone: l.gone}
+	var err error
+	value, err = json.Marshal(s)
 	if err == nil && len(value) > maxSaved {
 		s.Tasks = running(l.tasks)
 		if value, err = json.Marshal(s); len(value) > maxSaved {
-			s.Tasks = nil // a snapshot still tells what runs
+			s.Tasks, s.Gone = nil, nil // a snapshot still tells what runs
 			value, err = json.Marshal(s)
 		}
 	}
 	if err != nil {
 		l.logger.Error("cursor not encoded", "err", err)
-		return nil, false
+		return nil, nil, false
 	}
-	l.dirty = false
-	return value, true
+	l.dirty, waiting, l.waiting = false, l.waiting, nil
+	return value, waiting, true
 }
 
 func running(tasks map[string]memory) map[string]memory {

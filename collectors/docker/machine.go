@@ -126,6 +126,10 @@ func (m *machine) started(t *task, in input, s *step) {
 	fits := f != nil && f.started > 0 && f.started <= at && at-f.started < slack
 	if t.known(at, f, fits) {
 		t.Start = at
+		if t.Untold {
+			s.add(in, m.make(t, event.TaskStarted, t.Run, t.since(), m.seen), t.title()+" started")
+			return
+		}
 		s.ignored = "this run is known"
 		return
 	}

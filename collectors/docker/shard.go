@@ -167,13 +167,31 @@ func (s *shard) event(ctx context.Context, it item) {
 	}
 	in.now = s.w.daemon.now()
 	step := s.machine.event(in)
-	if !s.publish(ctx, step.outs) {
+	outs, ok := s.begin(ctx, id, step.outs)
+	if !ok || !s.publish(ctx, outs) {
 		return
 	}
+	s.keep(id) // before the cursor moves: what is saved together must agree
 	if !step.held {
 		it.done()
 	}
-	s.keep(id)
+}
+
+// begin saves the identity of a run before anybody is told of its start, which is the last of outs. A
+// crash reads the start again, and by then the container may be gone, and with it what the identity is
+// made of. It returns what is left to publish.
+func (s *shard) begin(ctx context.Context, id string, outs []out) (rest []out, ok bool) {
+	last := len(outs) - 1
+	if last < 0 || outs[last].event.Type != event.TaskStarted {
+		return outs, true
+	}
+	if !s.publish(ctx, outs[:last]) { // the end of the run before
+		return nil, false
+	}
+	t := s.machine.tasks[id]
+	t.Untold = true
+	s.w.ledger.keep(id, t.remembered())
+	return outs[last:], s.w.ledger.flush(ctx) == nil
 }
 
 // facts asks for a container, again if the answer is lost: the identity of a run hangs on it. It returns
@@ -262,10 +280,14 @@ func (s *shard) publish(ctx context.Context, outs []out) bool {
 			s.w.metrics.rejected.Inc()
 			s.w.deps.Logger.Error("event not published", "event_id", o.event.ID, "container_id", o.event.Data.Task.ID, "err", err)
 		}
+		id := o.event.Data.Task.ID
+		if t := s.machine.tasks[id]; t != nil && o.event.Type == event.TaskStarted {
+			t.Untold = false
+		}
+		s.keep(id)
 		if o.done != nil {
 			o.done()
 		}
-		s.keep(o.event.Data.Task.ID)
 	}
 	return true
 }
@@ -276,7 +298,7 @@ func (s *shard) keep(id string) {
 	t := s.machine.tasks[id]
 	switch {
 	case t == nil:
-		s.w.ledger.forget(id)
+		s.w.ledger.forget(id, s.machine.gone[id])
 	case t.pending == nil:
 		s.w.ledger.keep(id, t.remembered())
 	}

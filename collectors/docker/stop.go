@@ -66,6 +66,10 @@ func (t *task) ended() *stop { return cmp.Or(t.pending, t.told) }
 
 func (m *machine) died(t *task, in input, s *step) {
 	at, f := in.msg.TimeNano, in.facts
+	if at < t.since() {
+		s.ignored = "older than the run that is known"
+		return
+	}
 	if t.Run != "" && t.Exited {
 		if f == nil || t.Started == 0 || f.started <= t.Started || f.started > at {
 			s.ignored = "the end of this run is known"

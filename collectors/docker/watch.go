@@ -83,6 +83,9 @@ func (c *Collector) newWatch(ctx context.Context, cli *client.Client, d daemon) 
 		for id, m := range saved.Tasks {
 			w.shard(id).machine.tasks[id] = &task{id: id, memory: m}
 		}
+		for id, at := range saved.Gone {
+			w.shard(id).machine.gone[id] = at
+		}
 	}
 	return w, nil
 }
