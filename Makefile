@@ -21,7 +21,7 @@ help: ## this list
 
 .PHONY: build
 build: ## bin/bellbuoy
-	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/bellbuoy ./cmd/bellbuoy
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/bellbuoy ./cmd/bellbuoy
 
 .PHONY: up
 up: build ## build and run every role in one process; ARGS are passed on

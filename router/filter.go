@@ -1,11 +1,13 @@
 package router
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/expr-lang/expr"
 	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/file"
 	"github.com/expr-lang/expr/parser"
 	"github.com/expr-lang/expr/vm"
 
@@ -65,7 +67,12 @@ func compile(source string, opts ...expr.Option) (*vm.Program, error) {
 	if len(opts) == 0 {
 		opts = []expr.Option{expr.AsBool()}
 	}
-	return expr.Compile(source, append(opts, expr.Env(names{}))...)
+	program, err := expr.Compile(source, append(opts, expr.Env(names{}))...)
+	var at *file.Error
+	if errors.As(err, &at) {
+		return nil, fmt.Errorf("%s, at character %d of %q", at.Message, at.Column+1, source)
+	}
+	return program, err
 }
 
 func newPart(node ast.Node) (part, error) {

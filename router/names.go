@@ -3,6 +3,7 @@ package router
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 
 	"github.com/bellbuoy/bellbuoy/schemas/event"
 )
@@ -32,6 +33,16 @@ type names struct {
 	Warn  int `expr:"warn"`
 	Error int `expr:"error"`
 	Fatal int `expr:"fatal"`
+}
+
+// Names returns the names that a condition may begin with.
+func Names() []string {
+	t := reflect.TypeFor[names]()
+	out := make([]string, t.NumField())
+	for i := range out {
+		out[i] = t.Field(i).Tag.Get("expr")
+	}
+	return out
 }
 
 type taskNames struct {

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bellbuoy/bellbuoy/internal/app"
+)
+
+func newCheck(o *options) *cobra.Command {
+	var online bool
+	cmd := &cobra.Command{
+		Use: "check [FILE...]", Short: "Tell every fault of the config, all at once",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.files = append(o.files, args...)
+			p, err := o.program(cmd)
+			if err != nil {
+				return err
+			}
+			return p.Check(cmd.Context(), online)
+		},
+	}
+	cmd.Flags().BoolVar(&online, "online", false, "try every target with its real rights")
+	return cmd
+}
+
+func newExplain(o *options) *cobra.Command {
+	var opts app.ExplainOptions
+	cmd := &cobra.Command{
+		Use: "explain [FILE|-]", Short: "Show offline what records become, why, and which routes take them",
+		Args: maxArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p, err := o.program(cmd)
+			if err != nil {
+				return err
+			}
+			if err := oneOf("-o", opts.Output, "text", "ndjson"); err != nil {
+				return err
+			}
+			in := cmd.InOrStdin()
+			opts.Name = "-"
+			if len(args) == 1 && args[0] != "-" {
+				f, err := os.Open(args[0])
+				if err != nil {
+					return err
+				}
+				defer closeQuietly(f)
+				in, opts.Name = f, args[0]
+			}
+			return p.Explain(cmd.Context(), in, opts)
+		},
+	}
+	cmd.Flags().StringVar(&opts.Runtime, "runtime", "", "docker; default: told from the records")
+	cmd.Flags().StringVarP(&opts.Output, "output", "o", "text", "text or ndjson")
+	return cmd
+}
+
+func newTail(o *options) *cobra.Command {
+	var opts app.TailOptions
+	var since time.Duration
+	cmd := &cobra.Command{
+		Use: "tail", Short: "Show the stream, live", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			p, err := o.program(cmd)
+			if err != nil {
+				return err
+			}
+			if err := oneOf("-o", opts.Output, "text", "ndjson"); err != nil {
+				return err
+			}
+			if since > 0 {
+				opts.Since = time.Now().Add(-since)
+			}
+			return p.Tail(cmd.Context(), opts)
+		},
+	}
+	cmd.Flags().DurationVar(&since, "since", 0, "start this long ago, such as 10m")
+	cmd.Flags().StringVar(&opts.Where, "where", "", "only events that this condition matches")
+	cmd.Flags().IntVarP(&opts.Limit, "number", "n", 0, "end after this many events; without it tail goes on")
+	cmd.Flags().StringVarP(&opts.Output, "output", "o", "text", "text or ndjson")
+	return cmd
+}
+
+func newDrill(o *options) *cobra.Command {
+	var opts app.DrillOptions
+	cmd := &cobra.Command{
+		Use: "drill crash|oom|stop", Short: "End a real throw-away container and tell when each sink had it",
+		Args:      exactArgs(1, "what to do: crash, oom or stop"),
+		ValidArgs: []string{"crash", "oom", "stop"},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p, err := o.program(cmd)
+			if err != nil {
+				return err
+			}
+			if err := oneOf("drill", args[0], "crash", "oom", "stop"); err != nil {
+				return err
+			}
+			opts.Kind = args[0]
+			return p.Drill(cmd.Context(), opts)
+		},
+	}
+	cmd.Flags().DurationVar(&opts.Timeout, "timeout", 30*time.Second, "how long each sink may take")
+	return cmd
+}
+
+// newDrillAct is what runs inside a drill's container.
+func newDrillAct() *cobra.Command {
+	return &cobra.Command{
+		Use: app.DrillCommand + " KIND", Hidden: true, Args: exactArgs(1, "what to do"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return app.DrillAct(cmd.Context(), args[0], cmd.OutOrStdout())
+		},
+	}
+}
+
+func oneOf(what, got string, allowed ...string) error {
+	for _, a := range allowed {
+		if got == a {
+			return nil
+		}
+	}
+	return usageError{fmt.Errorf("%s: %q is not one of %v", what, got, allowed)}
+}
+
+// closeQuietly closes what was only read.
+func closeQuietly(c io.Closer) {
+	if err := c.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
+		return
+	}
+}

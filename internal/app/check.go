@@ -1,0 +1,119 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/bellbuoy/bellbuoy/internal/awsclient"
+	"github.com/bellbuoy/bellbuoy/internal/bus"
+	"github.com/bellbuoy/bellbuoy/sinks"
+)
+
+// onlineTimeout bounds one target's check.
+const onlineTimeout = 20 * time.Second
+
+// checkable is a sink that can try its target with its real rights and without an effect.
+type checkable interface {
+	Check(ctx context.Context) error
+}
+
+// Check reports that the config, which has been loaded and so is without faults, is sound; online also
+// tries every target.
+func (p *Program) Check(ctx context.Context, online bool) error {
+	rules, err := Rules(p.withDefaultSinks())
+	if err != nil {
+		return err
+	}
+	p.say("config ok: %s, %s\n", count(len(p.withDefaultSinks().Sinks), "sink"), count(len(rules), "route"))
+	if !online {
+		return nil
+	}
+	failed := 0
+	for _, t := range p.targets() {
+		tryCtx, cancel := context.WithTimeout(ctx, onlineTimeout)
+		err := t.try(tryCtx)
+		cancel()
+		if err != nil {
+			failed++
+			p.say("[-] %s: %s\n", t.name, strings.ReplaceAll(err.Error(), "\n", "; "))
+			continue
+		}
+		p.say("[+] %s ok\n", t.name)
+	}
+	if failed > 0 {
+		return fmt.Errorf("%s of the config can't be used", count(failed, "target"))
+	}
+	return nil
+}
+
+// target is one thing outside that the config names.
+type target struct {
+	name string
+	try  func(context.Context) error
+}
+
+func (p *Program) targets() []target {
+	var out []target
+	if p.Config.NATS.URL != "" {
+		out = append(out, target{"nats " + p.Config.NATS.URL, p.tryNATS})
+	}
+	cfg := p.withDefaultSinks()
+	ps := parts{
+		config: cfg, out: p.Out, logger: slog.New(slog.DiscardHandler), registerer: prometheus.NewRegistry(), aws: &awsclient.Loader{},
+	}
+	var names []string
+	for name := range cfg.Sinks {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		c := cfg.Sinks[name]
+		if c.Kind() == "restart" { // it acts on the daemons that the collectors watch
+			continue
+		}
+		out = append(out, target{"sinks." + name, func(ctx context.Context) error {
+			s, err := ps.sink(name, c)
+			if err != nil {
+				return err
+			}
+			return trySink(ctx, s)
+		}})
+	}
+	entries := cfg.Collectors
+	if len(entries) == 0 {
+		entries = detect(context.Background())
+	}
+	for i, c := range entries {
+		out = append(out, target{fmt.Sprintf("collectors[%d] %s", i, c.Docker.Host), func(ctx context.Context) error {
+			return c.Docker.Check(ctx)
+		}})
+	}
+	return out
+}
+
+func trySink(ctx context.Context, s sinks.Sink) error {
+	var err error
+	if c, ok := s.(checkable); ok {
+		err = c.Check(ctx)
+	}
+	if c, ok := s.(interface{ Close() error }); ok {
+		err = errors.Join(err, c.Close())
+	}
+	return err
+}
+
+func (p *Program) tryNATS(ctx context.Context) error {
+	b, err := bus.Connect(ctx, p.busOptions(nil, "bellbuoy check", slog.New(slog.DiscardHandler), nil))
+	if err != nil {
+		return err
+	}
+	b.Close()
+	return nil
+}

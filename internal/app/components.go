@@ -1,0 +1,104 @@
+package app
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/bellbuoy/bellbuoy/collectors"
+	"github.com/bellbuoy/bellbuoy/collectors/docker"
+	"github.com/bellbuoy/bellbuoy/internal/awsclient"
+	"github.com/bellbuoy/bellbuoy/internal/bus"
+	"github.com/bellbuoy/bellbuoy/internal/config"
+	"github.com/bellbuoy/bellbuoy/schemas/event"
+	"github.com/bellbuoy/bellbuoy/sinks"
+	"github.com/bellbuoy/bellbuoy/sinks/console"
+	"github.com/bellbuoy/bellbuoy/sinks/opensearch"
+	"github.com/bellbuoy/bellbuoy/sinks/restart"
+	"github.com/bellbuoy/bellbuoy/sinks/sns"
+)
+
+// parts is what components are built from.
+type parts struct {
+	config     *config.Config
+	out        io.Writer
+	logger     *slog.Logger
+	registerer prometheus.Registerer
+	publisher  collectors.Publisher
+	cursors    *bus.Bucket
+	actions    *bus.Bucket
+	aws        *awsclient.Loader
+	// acting says whether a restart handler acts on a container now, so that the collector does not take
+	// our own restart for an operator's stop.
+	acting func(container string) bool
+}
+
+// sinkTable is every kind of sink: to add one is to add a line here and a field to config.Sink.
+func sinkTable() map[string]func(parts, string, config.Sink) (sinks.Sink, error) {
+	return map[string]func(parts, string, config.Sink) (sinks.Sink, error){
+		"sns":        buildSNS,
+		"opensearch": buildOpenSearch,
+		"restart":    buildRestart,
+		"console":    buildConsole,
+	}
+}
+
+// collectorKind is a kind of collector: the runtime it watches and how it is built.
+type collectorKind struct {
+	runtime event.Runtime
+	build   func(parts, *collectors.Link, config.Collector) (collectors.Collector, error)
+}
+
+// collectorTable is every kind of collector: to add one is to add a line here and a field to
+// config.Collector.
+func collectorTable() map[string]collectorKind {
+	return map[string]collectorKind{
+		"docker": {event.Docker, buildDocker},
+	}
+}
+
+func (p parts) sink(name string, c config.Sink) (sinks.Sink, error) {
+	s, err := sinkTable()[c.Kind()](p, name, c)
+	if err != nil {
+		return nil, fmt.Errorf("build sink %q: %w", name, err)
+	}
+	return s, nil
+}
+
+func buildSNS(p parts, name string, c config.Sink) (sinks.Sink, error) {
+	return sns.New(c.SNS.WithAWS(p.config.AWS), sns.Deps{
+		Name: name, AWS: p.aws, Marks: p.actions, Logger: p.loggerOf("sink", name), Registerer: p.registerer,
+	})
+}
+
+func buildOpenSearch(p parts, name string, c config.Sink) (sinks.Sink, error) {
+	return opensearch.New(c.OpenSearch.WithAWS(p.config.AWS), opensearch.Deps{
+		Name: name, AWS: p.aws, Logger: p.loggerOf("sink", name), Registerer: p.registerer,
+	})
+}
+
+func buildRestart(p parts, name string, c config.Sink) (sinks.Sink, error) {
+	cfg := *c.Restart
+	if cfg.Docker == restart.DefaultConfig().Docker {
+		cfg.Docker.Host = dockerHostOf(p.config)
+	}
+	return restart.New(cfg, restart.Deps{
+		Name: name, Node: p.config.Node, Publisher: p.publisher, Ledger: p.actions,
+		Logger: p.loggerOf("sink", name), Registerer: p.registerer,
+	})
+}
+
+func buildConsole(p parts, _ string, c config.Sink) (sinks.Sink, error) {
+	return console.New(*c.Console, console.Deps{Out: p.out})
+}
+
+func buildDocker(p parts, link *collectors.Link, c config.Collector) (collectors.Collector, error) {
+	return docker.New(*c.Docker, docker.Deps{
+		Site: p.config.Site, Node: p.config.Node, Publisher: link, Reporter: link, Cursors: p.cursors, Acting: p.acting,
+		Logger: p.loggerOf("collector", "docker"), Registerer: p.registerer,
+	})
+}
+
+func (p parts) loggerOf(key, name string) *slog.Logger { return p.logger.With(key, name) }

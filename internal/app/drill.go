@@ -1,0 +1,123 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/bellbuoy/bellbuoy/internal/bus"
+	"github.com/bellbuoy/bellbuoy/internal/drill"
+	"github.com/bellbuoy/bellbuoy/schemas/event"
+)
+
+// DrillOptions says what to end and how long a sink may take.
+type DrillOptions struct {
+	// Kind is crash, oom or stop.
+	Kind    string
+	Timeout time.Duration
+}
+
+// DrillCommand is the hidden subcommand that calls DrillAct; ErrDrillCrash is what its crash ends with.
+const DrillCommand = drill.Command
+
+// ErrDrillCrash is a crash on purpose.
+var ErrDrillCrash = drill.ErrCrash
+
+// DrillAct is what the program does inside a drill's container.
+func DrillAct(ctx context.Context, kind string, out io.Writer) error {
+	return drill.Act(ctx, kind, out)
+}
+
+// alertKinds are the kinds of sinks that wake somebody: a drill of an expected stop must not reach them.
+func alertKinds() []string { return []string{"sns", "console"} }
+
+// Drill ends a real container and follows its stop through the stream to every sink of the config. It
+// fails if a sink missed it, or if one that alerts got a stop that somebody asked for.
+func (p *Program) Drill(ctx context.Context, o DrillOptions) error {
+	rules, err := Rules(p.withDefaultSinks())
+	if err != nil {
+		return err
+	}
+	b, err := p.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	binary, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find the program for the drill's image: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, o.Timeout+time.Minute)
+	defer cancel()
+	begin := time.Now()
+	c, err := drill.Run(ctx, p.dockerHost(), o.Kind, binary)
+	if err != nil {
+		return err
+	}
+	err = p.follow(ctx, b, c, begin, rules, o)
+	return errors.Join(err, c.Close())
+}
+
+// follow finds the stop on the stream and waits for the verdict of every route that takes it.
+func (p *Program) follow(ctx context.Context, b *bus.Bus, c *drill.Container, begin time.Time, rules []Rule, o DrillOptions) error {
+	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
+	defer cancel()
+	d, err := findStop(ctx, b, c.ID, begin)
+	if err != nil {
+		return fmt.Errorf("the stop of %s did not reach the stream within %s; is a collector watching %s? (%w)", c.Name, o.Timeout, p.dockerHost(), err)
+	}
+	e := &d.Event
+	p.say("%-10s %s after %s: %s\n", "stream", "has it", since(c.Ended), e.Data.Message)
+	if cause := e.Data.Cause; cause != nil {
+		p.say("%-10s %s (%s)\n", "cause", cause.Class, cause.Confidence)
+	}
+	var missed []string
+	for _, r := range rules {
+		match, err := r.When.Match(e)
+		switch {
+		case err != nil:
+			missed = append(missed, r.Name)
+			p.say("%-10s condition failed: %v\n", r.To, err)
+		case !match:
+			p.say("%-10s not for it: %s\n", r.To, r.When.Explain(e))
+		case o.Kind == "stop" && slices.Contains(alertKinds(), r.Kind):
+			missed = append(missed, r.Name)
+			p.say("%-10s ALERTS a stop that was asked for\n", r.To)
+		default:
+			if err := b.AwaitDelivered(ctx, r.Name, d.Sequence); err != nil {
+				missed = append(missed, r.Name)
+				p.say("%-10s MISSED it: %v\n", r.To, err)
+				continue
+			}
+			p.say("%-10s had it after %s\n", r.To, since(c.Ended))
+		}
+	}
+	if len(missed) > 0 {
+		return fmt.Errorf("the drill failed for route %v", missed)
+	}
+	return nil
+}
+
+func (p *Program) say(format string, args ...any) { _, _ = fmt.Fprintf(p.Out, format, args...) }
+
+func since(t time.Time) time.Duration { return max(time.Since(t), 0).Round(time.Millisecond) }
+
+func findStop(ctx context.Context, b *bus.Bus, id string, begin time.Time) (*bus.Delivery, error) {
+	var found *bus.Delivery
+	filter := event.SubjectPrefix + "*.*.*.task.stopped.>"
+	err := b.Tail(ctx, bus.TailOptions{Since: begin, Filter: filter, Follow: true}, func(d bus.Delivery) error {
+		if d.Err == nil && d.Event.Data.Task.ID == id {
+			found = &d
+			return errEnough
+		}
+		return nil
+	})
+	if found != nil {
+		return found, nil
+	}
+	return nil, err
+}

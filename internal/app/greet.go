@@ -1,0 +1,201 @@
+package app
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	_ "embed"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/bellbuoy/bellbuoy/collectors"
+	"github.com/bellbuoy/bellbuoy/collectors/docker"
+	"github.com/bellbuoy/bellbuoy/internal/backoff"
+	"github.com/bellbuoy/bellbuoy/internal/config"
+	"github.com/bellbuoy/bellbuoy/schemas/event"
+)
+
+// recording is a short real stream of a Docker daemon, for a machine that has none.
+//
+//go:embed testdata/recording.jsonl
+var recording []byte
+
+// playEvery is the distance between two events of the recording.
+const playEvery = 700 * time.Millisecond
+
+// detect returns a collector for each local runtime that answers.
+func detect(ctx context.Context) []config.Collector {
+	for _, host := range dockerHosts() {
+		path, ok := strings.CutPrefix(host, "unix://")
+		if ok && !answers(ctx, path) {
+			continue
+		}
+		c := docker.DefaultConfig()
+		c.Host = host
+		return []config.Collector{{Docker: &c}}
+	}
+	return nil
+}
+
+// dockerHosts are where a Docker daemon may be: where the user says, the system's, a rootless one.
+func dockerHosts() []string {
+	if host := os.Getenv("DOCKER_HOST"); host != "" {
+		return []string{host}
+	}
+	hosts := []string{docker.DefaultConfig().Host}
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
+		hosts = append(hosts, "unix://"+filepath.Join(dir, "docker.sock"))
+	}
+	return hosts
+}
+
+func answers(ctx context.Context, socket string) bool {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "unix", socket)
+	if err != nil {
+		return false
+	}
+	_ = conn.Close()
+	return true
+}
+
+// dockerHost is the daemon that a drill uses: the first that is configured, else the first that answers.
+func (p *Program) dockerHost() string { return dockerHostOf(&p.Config) }
+
+func dockerHostOf(cfg *config.Config) string {
+	for _, c := range cfg.Collectors {
+		if c.Docker != nil {
+			return c.Docker.Host
+		}
+	}
+	if found := detect(context.Background()); len(found) > 0 {
+		return found[0].Docker.Host
+	}
+	return docker.DefaultConfig().Host
+}
+
+// greet says on standard output what is watched, as soon as the collectors see it, and what to type next.
+func (w *wiring) greet(ctx context.Context) error {
+	if len(w.supervisor.Status()) > 0 {
+		for !w.allSeen() {
+			if err := backoff.Sleep(ctx, 50*time.Millisecond); err != nil {
+				return nil //nolint:nilerr // told to stop
+			}
+		}
+	}
+	_, _ = fmt.Fprint(w.program.Out, w.greeting())
+	<-ctx.Done()
+	return nil
+}
+
+// allSeen says whether every collector has seen its runtime or has said why it can't.
+func (w *wiring) allSeen() bool {
+	for _, s := range w.supervisor.Status() {
+		if !s.Connected && time.Since(s.Since) < 3*time.Second {
+			return false
+		}
+	}
+	return true
+}
+
+func (w *wiring) greeting() string {
+	var b strings.Builder
+	states := w.supervisor.Status()
+	for _, s := range states {
+		b.WriteString(seen(s))
+	}
+	if len(states) == 0 {
+		b.WriteString("No container runtime answers here (looked at " + strings.Join(dockerHosts(), ", ") + ").\n" +
+			"A recorded stream is played instead; each line of it is marked drill.\n")
+	}
+	cfg := w.program.withDefaultSinks()
+	if w.roles&Route != 0 {
+		rules, err := Rules(cfg)
+		if err == nil {
+			for _, r := range rules {
+				b.WriteString(toldWhere(r))
+			}
+		}
+	}
+	b.WriteString(w.next())
+	return b.String()
+}
+
+func seen(s collectors.Status) string {
+	if !s.Connected {
+		return fmt.Sprintf("%s: not seen yet: %v\n", title(string(s.Runtime)), s.LastError)
+	}
+	return fmt.Sprintf("%s %s, %s, %s\n", title(string(s.Runtime)), s.Version, count(s.Containers, "container"), count(s.Workloads, "workload"))
+}
+
+func title(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+func toldWhere(r Rule) string {
+	switch r.Kind {
+	case "console":
+		return "unexpected stops are told here\n"
+	case "restart":
+		return fmt.Sprintf("restarts: %s looks after containers with the label bellbuoy.restart\n", r.To)
+	}
+	return fmt.Sprintf("events go to %s (%s)\n", r.To, r.Kind)
+}
+
+func (w *wiring) next() string {
+	var b strings.Builder
+	b.WriteString("next: docker run --rm busybox sh -c 'echo boom; exit 3'    bellbuoy tail --since 5m    bellbuoy drill crash\n")
+	if w.stream.server != nil {
+		fmt.Fprintf(&b, "stream: %s, subjects %s>\n", cmp.Or(w.stream.server.ClientURL(), "in this process only"), event.SubjectPrefix)
+	}
+	if w.listener != nil {
+		fmt.Fprintf(&b, "health: http://%s/readyz?verbose    Ctrl-C ends\n\n", w.listener.Addr())
+	}
+	return b.String()
+}
+
+// play publishes the recording, as events of now and marked as a drill, then waits for the end.
+func (w *wiring) play(ctx context.Context) error {
+	cfg := &w.program.Config
+	results, err := docker.Replay(bytes.NewReader(recording), docker.ReplayOptions{
+		Site: cfg.Site, Node: cfg.Node, Observed: event.ObservedDrill,
+	})
+	if err != nil {
+		return fmt.Errorf("read the recorded stream: %w", err)
+	}
+	source := event.SourceOf(cfg.Site, event.Docker, cfg.Node)
+	for i, r := range results {
+		if r.Event == nil {
+			continue
+		}
+		e := *r.Event
+		now := time.Now().UTC()
+		e.ID = event.NewID("recording", e.ID, now.String())
+		e.Source, e.Recorded = cmp.Or(e.Source, source), now
+		e.Sequence = fmt.Sprintf("%014d-%010d", now.UnixMilli(), i+1)
+		if err := w.publisher.Publish(ctx, e); err != nil {
+			return nil //nolint:nilerr // told to stop
+		}
+		if err := backoff.Sleep(ctx, playEvery); err != nil {
+			return nil //nolint:nilerr // told to stop
+		}
+	}
+	<-ctx.Done()
+	return nil
+}

@@ -1,0 +1,89 @@
+package app
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/bellbuoy/bellbuoy/internal/bus"
+	"github.com/bellbuoy/bellbuoy/internal/config"
+	"github.com/bellbuoy/bellbuoy/router"
+)
+
+// unexpectedStops is the alerts' default condition until there are incidents.
+const unexpectedStops = `kind == "task" && event == "stopped" && !cause.expected && labels["bellbuoy.alert"] != "off"`
+
+// kind is what follows from the kind of a sink: its default route and how a route to it delivers.
+type kind struct {
+	when string
+	plan router.Plan
+}
+
+// kindOf is the table of the kinds of sinks. An alert or a restart of last week's stop helps nobody,
+// so those routes start at the stream's end; an index starts at its beginning.
+func kindOf(name string) kind {
+	switch name {
+	case "opensearch":
+		return kind{"", router.Plan{
+			From: bus.All(), Batch: 1000, Linger: 10 * time.Millisecond, Workers: 2, AckWait: time.Minute, Deliveries: 50,
+		}}
+	case "restart":
+		return kind{`kind == "task" && event in ["stopped", "unhealthy"]`, router.Plan{
+			From: bus.New(), Batch: 1, Workers: 16, AckWait: 30 * time.Second, Deliveries: 20,
+		}}
+	case "sns":
+		return kind{unexpectedStops, router.Plan{
+			From: bus.New(), Batch: 10, Linger: 5 * time.Millisecond, Workers: 1, AckWait: time.Minute, Deliveries: 12,
+		}}
+	}
+	return kind{unexpectedStops, router.Plan{
+		From: bus.New(), Batch: 16, Workers: 1, AckWait: 30 * time.Second, Deliveries: 12,
+	}}
+}
+
+// rule is a route of the config or a default one, before its sink is built.
+type rule struct {
+	name, to, when string
+	kind           string
+}
+
+// rulesOf returns the config's routes and, for every sink that none of them names, its kind's default.
+func rulesOf(c *config.Config) []rule {
+	var rules []rule
+	named := map[string]bool{}
+	for _, r := range c.Routes {
+		rules = append(rules, rule{r.Name, r.To, r.When, c.Sinks[r.To].Kind()})
+		named[r.To] = true
+	}
+	var others []string
+	for name := range c.Sinks {
+		if !named[name] {
+			others = append(others, name)
+		}
+	}
+	slices.Sort(others)
+	for _, name := range others {
+		k := c.Sinks[name].Kind()
+		rules = append(rules, rule{name, name, kindOf(k).when, k})
+	}
+	return rules
+}
+
+// Rule is a route with its compiled condition, for commands that only want to know what would match.
+type Rule struct {
+	Name, To, Kind string
+	When           *router.Filter
+}
+
+// Rules compiles the routes of a checked config.
+func Rules(c *config.Config) ([]Rule, error) {
+	var out []Rule
+	for _, r := range rulesOf(c) {
+		filter, err := router.Compile(r.when)
+		if err != nil {
+			return nil, fmt.Errorf("route %q: %w", r.name, err)
+		}
+		out = append(out, Rule{r.name, r.to, r.kind, filter})
+	}
+	return out, nil
+}

@@ -1,0 +1,210 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"slices"
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/bellbuoy/bellbuoy/collectors"
+	"github.com/bellbuoy/bellbuoy/internal/awsclient"
+	"github.com/bellbuoy/bellbuoy/internal/bus"
+	"github.com/bellbuoy/bellbuoy/internal/config"
+	"github.com/bellbuoy/bellbuoy/router"
+	"github.com/bellbuoy/bellbuoy/sinks"
+	"github.com/bellbuoy/bellbuoy/sinks/console"
+)
+
+// wiring is a program that is built and not started.
+type wiring struct {
+	program    *Program
+	stream     *stream
+	publisher  *bus.Publisher
+	supervisor *collectors.Supervisor
+	router     *router.Router
+	listener   net.Listener
+	registry   *prometheus.Registry
+	logger     *slog.Logger
+	roles      Roles
+	sinks      map[string]sinks.Sink
+}
+
+// wire builds every component of the roles. Nothing that can't be built is left out in silence.
+func (p *Program) wire(ctx context.Context, st *stream, roles Roles, logger *slog.Logger, registry *prometheus.Registry) (*wiring, error) {
+	w := &wiring{
+		program: p, stream: st, publisher: st.bus.NewPublisher(), registry: registry, logger: logger, roles: roles,
+		sinks: map[string]sinks.Sink{},
+	}
+	cfg := p.withDefaultSinks()
+	cursors, err := st.bus.Bucket(ctx, bus.CursorsBucket)
+	if err != nil {
+		return nil, err
+	}
+	actions, err := st.bus.Bucket(ctx, bus.ActionsBucket)
+	if err != nil {
+		return nil, err
+	}
+	ps := parts{
+		config: cfg, out: p.Out, logger: logger, registerer: registry,
+		publisher: w.publisher, cursors: cursors, actions: actions, aws: &awsclient.Loader{}, acting: w.acting,
+	}
+	if roles&Route != 0 {
+		if w.router, err = w.buildRouter(cfg, ps); err != nil {
+			return nil, err
+		}
+		if err = w.router.Open(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if roles&Collect != 0 {
+		if w.supervisor, err = w.buildCollectors(ctx, cfg, ps); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.HTTP.Listen != "off" {
+		if w.listener, err = net.Listen("tcp", cfg.HTTP.Listen); err != nil {
+			return nil, fmt.Errorf(`listen on %s for health and metrics (http.listen; "off" does without): %w`, cfg.HTTP.Listen, err)
+		}
+	}
+	return w, nil
+}
+
+// withDefaultSinks returns the config with a console if it names no sink at all.
+func (p *Program) withDefaultSinks() *config.Config {
+	c := p.Config
+	if len(c.Sinks) == 0 {
+		terminal := console.DefaultConfig()
+		c.Sinks = map[string]config.Sink{"screen": {Console: &terminal}}
+	}
+	return &c
+}
+
+func (w *wiring) buildRouter(cfg *config.Config, ps parts) (*router.Router, error) {
+	rules, err := Rules(cfg)
+	if err != nil {
+		return nil, err
+	}
+	var routes []router.Route
+	for _, r := range rules {
+		if w.sinks[r.To] == nil {
+			if w.sinks[r.To], err = ps.sink(r.To, cfg.Sinks[r.To]); err != nil {
+				return nil, err
+			}
+		}
+		routes = append(routes, router.Route{Name: r.Name, To: r.To, When: r.When, Sink: w.sinks[r.To], Plan: kindOf(r.Kind).plan})
+	}
+	return router.New(routes, router.Deps{
+		Consumer: func(ctx context.Context, c bus.ConsumerConfig) (router.Source, error) {
+			return w.stream.bus.Consumer(ctx, c)
+		},
+		DeadLetters: w.stream.bus.DeadLetters(), Logger: w.logger, Registerer: w.registry,
+	})
+}
+
+func (w *wiring) buildCollectors(ctx context.Context, cfg *config.Config, ps parts) (*collectors.Supervisor, error) {
+	s, err := collectors.NewSupervisor(collectors.Deps{
+		Site: cfg.Site, Node: cfg.Node, Publisher: w.publisher, Logger: w.logger, Registerer: w.registry,
+	})
+	if err != nil {
+		return nil, err
+	}
+	entries := cfg.Collectors
+	if len(entries) == 0 {
+		entries = detect(ctx)
+	}
+	counts := map[string]int{}
+	for _, c := range entries {
+		kind := c.Kind()
+		counts[kind]++
+		name := kind
+		if counts[kind] > 1 {
+			name += "-" + strconv.Itoa(counts[kind])
+		}
+		k := collectorTable()[kind]
+		err := s.Add(name, k.runtime, func(link *collectors.Link) (collectors.Collector, error) { return k.build(ps, link, c) })
+		if err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// acting says whether one of the restart handlers acts on the container now.
+func (w *wiring) acting(container string) bool {
+	for _, s := range w.sinks {
+		if a, ok := s.(interface{ Acting(task string) bool }); ok && a.Acting(container) {
+			return true
+		}
+	}
+	return false
+}
+
+func (w *wiring) closeSinks() {
+	for name, s := range w.sinks {
+		if c, ok := s.(io.Closer); ok {
+			if err := c.Close(); err != nil {
+				w.logger.Warn("sink not closed", "sink", name, "err", err)
+			}
+		}
+	}
+}
+
+func (w *wiring) run(ctx context.Context) error {
+	defer w.closeSinks()
+	stages := []stage{{"publisher", w.publisher.Run}}
+	if w.listener != nil {
+		h := handler(w.probes, w.registry)
+		stages = slices.Insert(stages, 0, stage{"http", func(ctx context.Context) error { return serve(ctx, w.listener, h) }})
+	}
+	if w.router != nil {
+		stages = append(stages, stage{"routes", w.router.Run})
+	}
+	if w.supervisor != nil {
+		watch := stage{"collectors", w.supervisor.Run}
+		if len(w.supervisor.Status()) == 0 {
+			watch = stage{"recording", w.play}
+		}
+		stages = append(stages, watch, stage{"greeting", w.greet})
+	}
+	return runStages(ctx, stages, stopWithin)
+}
+
+// probes are the lines of /readyz.
+func (w *wiring) probes() []probe {
+	out := []probe{{"stream", problem(errors.Join(w.stream.bus.Health(), w.publisher.Health()))}}
+	if w.stream.server != nil {
+		out = append(out, probe{"nats", problem(w.stream.server.Healthz())})
+	}
+	if w.supervisor != nil {
+		for _, s := range w.supervisor.Status() {
+			why := ""
+			if !s.Connected {
+				why = "blind since " + s.Since.UTC().Format("15:04:05") + " UTC: " + problem(s.LastError)
+			}
+			out = append(out, probe{"collector " + s.Name, why})
+		}
+	}
+	if w.router != nil {
+		for _, s := range w.router.Status() {
+			why := ""
+			if s.Err != nil {
+				why = s.Sink + " refuses since " + s.Since.UTC().Format("15:04:05") + " UTC: " + s.Err.Error()
+			}
+			out = append(out, probe{"route " + s.Route, why})
+		}
+	}
+	return out
+}
+
+func problem(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}

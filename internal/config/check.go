@@ -1,0 +1,186 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+
+	"github.com/bellbuoy/bellbuoy/internal/awsclient"
+	"github.com/bellbuoy/bellbuoy/internal/fault"
+	"github.com/bellbuoy/bellbuoy/router"
+)
+
+// checker collects faults below a path of the config.
+type checker struct {
+	places map[string]place
+	faults Faults
+}
+
+// check looks at what a single field can't tell: values, references and conditions.
+func check(c *Config, places map[string]place) Faults {
+	k := &checker{places: places}
+	k.top(c)
+	k.add("aws", c.AWS.Validate())
+	for i := range c.Collectors {
+		k.collector(fmt.Sprintf("collectors[%d]", i), c.Collectors[i])
+	}
+	for _, name := range sortedKeys(c.Sinks) {
+		k.sink("sinks."+name, c.Sinks[name], c.AWS)
+	}
+	k.routes(c)
+	return k.faults
+}
+
+func (k *checker) at(path, format string, args ...any) {
+	p := k.find(path)
+	k.faults = append(k.faults, Fault{p.file, p.line, p.column, fmt.Sprintf(format, args...)})
+}
+
+// find returns the place of the path or of the nearest thing around it that has one.
+func (k *checker) find(path string) place {
+	for {
+		if p, ok := k.places[path]; ok && (path != "" || p.line > 0) {
+			return p
+		}
+		i := strings.LastIndexAny(path, ".[")
+		if i < 0 {
+			break
+		}
+		path = path[:i]
+	}
+	if p, ok := k.places[""]; ok {
+		return p
+	}
+	return place{file: "defaults"}
+}
+
+// add takes the faults that a component found in its own config.
+func (k *checker) add(path string, err error) {
+	for _, f := range fault.All(err) {
+		at := path
+		if f.Path != "" {
+			at = join(path, f.Path)
+		}
+		k.at(at, "%s: %s", at, f.Problem)
+	}
+}
+
+func (k *checker) oneOf(path, value string, allowed ...string) {
+	for _, a := range allowed {
+		if value == a {
+			return
+		}
+	}
+	k.at(path, "%s: %q is not one of %s%s", path, value, strings.Join(allowed, ", "), hint(value, allowed))
+}
+
+func hint(got string, known []string) string {
+	if word := nearest(got, known); word != "" {
+		return fmt.Sprintf("; did you mean %q?", word)
+	}
+	return ""
+}
+
+func (k *checker) top(c *Config) {
+	if c.Version != 1 {
+		k.at("version", "version: this program reads version 1, not %d", c.Version)
+	}
+	for path, value := range map[string]string{"site": c.Site, "node": c.Node, "data_dir": c.DataDir} {
+		if strings.TrimSpace(value) == "" {
+			k.at(path, "%s must not be empty", path)
+		}
+	}
+	k.listen("http.listen", c.HTTP.Listen)
+	k.listen("nats.embedded.listen", c.NATS.Embedded.Listen)
+	k.oneOf("nats.embedded.durability", c.NATS.Embedded.Durability, "strict", "relaxed")
+	k.oneOf("nats.manage", c.NATS.Manage, "auto", "check", "off")
+	if c.NATS.Replicas < 1 || c.NATS.Replicas > 5 {
+		k.at("nats.replicas", "nats.replicas must be 1 to 5, not %d", c.NATS.Replicas)
+	}
+	if c.NATS.URL == "" && (c.NATS.Creds != "" || c.NATS.NKey != "" || c.NATS.TLS != TLS{}) {
+		k.at("nats", "nats.creds, nkey and tls belong to a nats.url; the embedded server does not use them")
+	}
+}
+
+func (k *checker) listen(path, value string) {
+	if value == "off" {
+		return
+	}
+	host, _, err := net.SplitHostPort(value)
+	if err != nil {
+		k.at(path, `%s must be host:port or "off", not %q`, path, value)
+		return
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		k.at(path, "%s: %q is not a loopback address; nothing here asks who calls, so put a proxy that does in front", path, host)
+	}
+}
+
+func (k *checker) collector(path string, c Collector) {
+	switch kind := c.Kind(); kind {
+	case "docker":
+		k.add(path+".docker", c.Docker.Validate())
+	default:
+		k.at(path, "%s must name exactly one kind of collector: docker", path)
+	}
+}
+
+func (k *checker) sink(path string, s Sink, aws awsclient.Config) {
+	var err error
+	kind := s.Kind()
+	switch kind {
+	case "sns":
+		err = s.SNS.WithAWS(aws).Validate()
+	case "opensearch":
+		err = s.OpenSearch.WithAWS(aws).Validate()
+	case "restart":
+		err = s.Restart.Validate()
+	case "console":
+		err = s.Console.Validate()
+	default:
+		k.at(path, "%s must name exactly one kind of sink: sns, opensearch, restart or console", path)
+		return
+	}
+	k.add(path+"."+kind, err)
+}
+
+func (k *checker) routes(c *Config) {
+	names := map[string]bool{}
+	for i, r := range c.Routes {
+		path := fmt.Sprintf("routes[%d]", i)
+		if err := routeName(r.Name); err != nil {
+			k.at(path+".name", "%s.name: %v", path, err)
+		} else if names[r.Name] {
+			k.at(path+".name", "%s.name: another route is called %q; a name is a place in the stream, so it must be unique", path, r.Name)
+		}
+		names[r.Name] = true
+		if _, ok := c.Sinks[r.To]; !ok {
+			k.at(path+".to", "%s.to: there is no sink %q%s", path, r.To, didYouMean(r.To, sortedKeys(c.Sinks)))
+		}
+		if _, err := router.Compile(r.When); err != nil {
+			k.at(path+".when", "%s.when: %v%s", path, err, conditionHint(err))
+		}
+	}
+}
+
+// conditionHint names the word that an unknown one was meant to be.
+func conditionHint(err error) string {
+	_, rest, found := strings.Cut(err.Error(), "unknown name ")
+	if !found {
+		return ""
+	}
+	word, _, _ := strings.Cut(rest, ",")
+	return didYouMean(word, router.Names())
+}
+
+// routeName refuses what can't name a durable consumer.
+func routeName(name string) error {
+	if name == "" {
+		return errors.New("a route needs a name")
+	}
+	if strings.ContainsAny(name, " .*>/\\\t\r\n") || len(name) > 64 {
+		return fmt.Errorf("%q must be at most 64 letters, digits, - and _", name)
+	}
+	return nil
+}

@@ -1,0 +1,154 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+
+	"github.com/bellbuoy/bellbuoy/collectors/docker"
+	"github.com/bellbuoy/bellbuoy/internal/awsclient"
+	"github.com/bellbuoy/bellbuoy/sinks/console"
+	"github.com/bellbuoy/bellbuoy/sinks/opensearch"
+	"github.com/bellbuoy/bellbuoy/sinks/restart"
+	"github.com/bellbuoy/bellbuoy/sinks/sns"
+)
+
+// Config is the whole configuration.
+type Config struct {
+	// Version is the version of this format: 1.
+	Version int `yaml:"version"`
+	// Site names the environment, such as prod-eu.
+	Site string `yaml:"site"`
+	// Node names this host; default is the host's own name.
+	Node string `yaml:"node"`
+	// DataDir holds the embedded stream.
+	DataDir string           `yaml:"data_dir"`
+	HTTP    HTTP             `yaml:"http"`
+	NATS    NATS             `yaml:"nats"`
+	AWS     awsclient.Config `yaml:"aws"`
+	// Collectors is empty for the local sockets that answer.
+	Collectors []Collector     `yaml:"collectors"`
+	Sinks      map[string]Sink `yaml:"sinks"`
+	// Routes are tried in order; a sink that no route names gets its kind's default route.
+	Routes []Route `yaml:"routes"`
+}
+
+// HTTP is the listener for health, metrics and the page.
+type HTTP struct {
+	// Listen is host:port, or "off".
+	Listen string `yaml:"listen"`
+}
+
+// NATS says where the streams are.
+type NATS struct {
+	// URL is a NATS server of yours; empty means the embedded one.
+	URL string `yaml:"url"`
+	// Creds is a credentials file, NKey a seed file.
+	Creds string `yaml:"creds"`
+	NKey  string `yaml:"nkey"`
+	TLS   TLS    `yaml:"tls"`
+	// Manage is auto, check or off: who creates streams and buckets.
+	Manage   string   `yaml:"manage"`
+	Replicas int      `yaml:"replicas"`
+	Embedded Embedded `yaml:"embedded"`
+}
+
+// TLS names certificate files.
+type TLS struct {
+	CA   string `yaml:"ca"`
+	Cert string `yaml:"cert"`
+	Key  string `yaml:"key"`
+}
+
+// Embedded is the server within this process.
+type Embedded struct {
+	// Listen is the loopback address for automation, or "off".
+	Listen string `yaml:"listen"`
+	// Durability is strict (an acked event survives a power cut) or relaxed.
+	Durability string `yaml:"durability"`
+}
+
+// Collector is one entry of collectors: exactly one kind.
+type Collector struct {
+	Docker *docker.Config `yaml:"docker"`
+}
+
+// Sink is one entry of sinks: exactly one kind.
+type Sink struct {
+	SNS        *sns.Config        `yaml:"sns"`
+	OpenSearch *opensearch.Config `yaml:"opensearch"`
+	Restart    *restart.Config    `yaml:"restart"`
+	Console    *console.Config    `yaml:"console"`
+}
+
+// Kind returns the kind's key, or "" if none or several are set.
+func (s Sink) Kind() string { return onlyKey(reflect.ValueOf(s)) }
+
+// Kind returns the kind's key, or "" if none or several are set.
+func (c Collector) Kind() string { return onlyKey(reflect.ValueOf(c)) }
+
+func onlyKey(v reflect.Value) string {
+	key := ""
+	for k, i := range fieldsOf(v.Type()) {
+		switch {
+		case v.Field(i).IsNil():
+		case key != "":
+			return ""
+		default:
+			key = k
+		}
+	}
+	return key
+}
+
+// Route is one rule.
+type Route struct {
+	Name string `yaml:"name"`
+	// To is the name of a sink.
+	To string `yaml:"to"`
+	// When is a condition; empty takes every event.
+	When string `yaml:"when"`
+}
+
+// Default returns the config that holds where no file says otherwise.
+func Default() Config {
+	host, err := os.Hostname()
+	if err != nil || host == "" {
+		host = "localhost"
+	}
+	return Config{
+		Version: 1, Site: "local", Node: host, DataDir: defaultDataDir(),
+		HTTP: HTTP{Listen: "127.0.0.1:8377"},
+		NATS: NATS{Manage: "auto", Replicas: 1, Embedded: Embedded{Listen: "127.0.0.1:4222", Durability: "strict"}},
+	}
+}
+
+func defaultDataDir() string {
+	if dir := os.Getenv("STATE_DIRECTORY"); dir != "" {
+		return dir
+	}
+	if dir := os.Getenv("XDG_STATE_HOME"); dir != "" {
+		return filepath.Join(dir, "bellbuoy")
+	}
+	if home, err := os.UserHomeDir(); err == nil {
+		return filepath.Join(home, ".local", "state", "bellbuoy")
+	}
+	return filepath.Join(os.TempDir(), "bellbuoy")
+}
+
+// componentDefault returns the defaults of a component's Config type.
+func componentDefault(t reflect.Type) (reflect.Value, bool) {
+	switch t {
+	case reflect.TypeFor[docker.Config]():
+		return reflect.ValueOf(docker.DefaultConfig()), true
+	case reflect.TypeFor[sns.Config]():
+		return reflect.ValueOf(sns.DefaultConfig()), true
+	case reflect.TypeFor[opensearch.Config]():
+		return reflect.ValueOf(opensearch.DefaultConfig()), true
+	case reflect.TypeFor[restart.Config]():
+		return reflect.ValueOf(restart.DefaultConfig()), true
+	case reflect.TypeFor[console.Config]():
+		return reflect.ValueOf(console.DefaultConfig()), true
+	}
+	return reflect.Value{}, false
+}
