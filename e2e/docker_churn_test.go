@@ -44,7 +44,7 @@ func TestDockerChurn(t *testing.T) {
 		select {
 		case <-done:
 			running = false
-		case <-time.After(time.Duration(500+rand.IntN(1500)) * time.Millisecond): //nolint:gosec // no secret
+		case <-time.After(time.Duration(500+rand.IntN(1500)) * time.Millisecond):
 			cursors = r.Cursors.Copy() // what a kill leaves behind
 			r.Stop()
 			r = collectortest.Start(t, dockerFixture(d), stream, cursors).Connected()

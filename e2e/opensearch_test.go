@@ -134,9 +134,18 @@ func TestOpenSearchTakesAnyLabels(t *testing.T) {
 		many[fmt.Sprintf("l%d.x", i)] = "v"
 	}
 	odd := []map[string]string{
-		{"team": "x"}, {"team.name": "x"}, {"team": "1", "team.name": "2", "team.name.first": "3"}, {"": "empty"}, {".": "a", "..": "b"},
-		{"a..b": "x", ".a": "y", "a.": "z"}, {"n": "12", "b": "true", "d": "2026-01-01"}, {"long": strings.Repeat("x", 40<<10)},
-		many, {"k" + strings.Repeat("x", 40<<10): "v"}, {"*": "star", "a b": "space", "ключ": "значение", "\x00": "nul"}, {"_id": "x", "_source": "y"},
+		{"team": "x"},
+		{"team.name": "x"},
+		{"team": "1", "team.name": "2", "team.name.first": "3"},
+		{"": "empty"},
+		{".": "a", "..": "b"},
+		{"a..b": "x", ".a": "y", "a.": "z"},
+		{"n": "12", "b": "true", "d": "2026-01-01"},
+		{"long": strings.Repeat("x", 40<<10)},
+		many,
+		{"k" + strings.Repeat("x", 40<<10): "v"},
+		{"*": "star", "a b": "space", "ключ": "значение", "\x00": "nul"},
+		{"_id": "x", "_source": "y"},
 		{strings.Repeat("a.", 400) + "z": "deep"},
 	}
 	batch := stops(len(odd))

@@ -52,7 +52,7 @@ func TestFilterMatches(t *testing.T) {
 func TestFilterRefusesWhatTheContractDoesNotKnow(t *testing.T) {
 	for when, says := range map[string]string{
 		`sevrity >= warn`:      "unknown name sevrity",
-		`cause.clas == "oom"`:  "clas",
+		`cause.kind == "oom"`:  "kind",
 		`severity == "high"`:   "mismatched types",
 		`workload`:             "expected bool",
 		`kind == `:             "unexpected token",

@@ -89,7 +89,7 @@ func (m *machine) foundEnded(t *task, f *facts) out {
 	if f.failure == "" { // otherwise a start that failed since has overwritten the code
 		end.code = &f.code
 	}
-	t.Exited, t.State = true, event.StateStopped
+	t.Exited, t.State, t.Ended = true, event.StateStopped, end.at
 	return m.tell(t, end)
 }
 

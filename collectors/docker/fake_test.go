@@ -70,7 +70,7 @@ func (f *fakeDaemon) start() {
 	mux.HandleFunc("GET /{v}/containers/{id}/json", f.inspect)
 	mux.HandleFunc("GET /{v}/containers/{id}/logs", f.log)
 	mux.HandleFunc("GET /{v}/events", f.events)
-	f.server = &httptest.Server{Listener: l, Config: &http.Server{Handler: mux}} //nolint:gosec // a test
+	f.server = &httptest.Server{Listener: l, Config: &http.Server{Handler: mux}}
 	f.server.Start()
 }
 

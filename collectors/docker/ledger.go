@@ -67,8 +67,10 @@ func ledgerKey(site, node, host string) string {
 }
 
 func newLedger(bucket collectors.Bucket, key, engine string, logger *slog.Logger) *ledger {
-	return &ledger{bucket: bucket, key: key, engine: engine, logger: logger,
-		tasks: map[string]memory{}, gone: map[string]int64{}, wake: make(chan struct{}, 1)}
+	return &ledger{
+		bucket: bucket, key: key, engine: engine, logger: logger,
+		tasks: map[string]memory{}, gone: map[string]int64{}, wake: make(chan struct{}, 1),
+	}
 }
 
 // load returns what was saved about this daemon, or nil.

@@ -59,7 +59,7 @@ func TestRecordings(t *testing.T) {
 			}
 			golden := strings.TrimSuffix(file, ".jsonl") + ".golden"
 			if *update {
-				require.NoError(t, os.WriteFile(golden, []byte(got.String()), 0o644)) //nolint:gosec // a test fixture
+				require.NoError(t, os.WriteFile(golden, []byte(got.String()), 0o644))
 			}
 			want, err := os.ReadFile(golden)
 			require.NoError(t, err)

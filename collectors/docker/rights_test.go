@@ -59,7 +59,7 @@ func copyForAll(t *testing.T) string {
 	text, err := os.ReadFile(os.Args[0])
 	require.NoError(t, err)
 	path := filepath.Join(t.TempDir(), "self")
-	require.NoError(t, os.WriteFile(path, text, 0o755)) //nolint:gosec // it is to be run by another user
+	require.NoError(t, os.WriteFile(path, text, 0o755))
 	openPath(t, filepath.Dir(path))
 	return path
 }
@@ -68,7 +68,7 @@ func copyForAll(t *testing.T) string {
 func openPath(t *testing.T, dir string) {
 	t.Helper()
 	for range 2 {
-		require.NoError(t, os.Chmod(dir, 0o755)) //nolint:gosec // see above
+		require.NoError(t, os.Chmod(dir, 0o755))
 		dir = filepath.Dir(dir)
 	}
 }

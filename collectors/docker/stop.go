@@ -123,6 +123,7 @@ func (m *machine) readCode(t *task, in input, end *stop) {
 // end ends the run; the stop is pending if it is worth waiting for more evidence.
 func (m *machine) end(t *task, end *stop, now int64) {
 	t.Exited, t.State, t.told = true, event.StateStopped, nil
+	t.Ended = end.at
 	end.key = cmp.Or(end.key, t.Run)
 	if wait := m.holds(t, end); wait > 0 {
 		end.deadline = now + int64(wait)
@@ -140,7 +141,7 @@ func (m *machine) tell(t *task, end *stop) out {
 	end.first, end.class = e.ID, c.Class
 	o := out{event: e, line: end.line, done: end.done}
 	if !c.Expected && !end.failed {
-		o.tail = tailOf(t, end)
+		o.tail = tailOf(t)
 	}
 	return o
 }
@@ -176,7 +177,7 @@ func (m *machine) amend(t *task, end *stop, line int) []out {
 	e.ID, e.Data.Supersedes = event.NewID(end.first, c.Class), end.first
 	o := out{event: e, line: line}
 	if !c.Expected && !end.failed {
-		o.tail = tailOf(t, end)
+		o.tail = tailOf(t)
 	}
 	return []out{o}
 }

@@ -26,8 +26,13 @@ type tail struct {
 	label string
 }
 
-func tailOf(t *task, _ *stop) *tail {
-	return &tail{id: t.id, tty: t.tty, since: t.since(), label: t.Labels[labelLogs]}
+func tailOf(t *task) *tail {
+	q := &tail{id: t.id, tty: t.tty, label: t.Labels[labelLogs]}
+	if t.Started > 0 {
+		// The daemon stamps StartedAt after the process has begun to write.
+		q.since = max(t.Before, t.Started-int64(time.Second))
+	}
+	return q
 }
 
 const (

@@ -29,6 +29,8 @@ type memory struct {
 	Started  int64             `json:"sa,omitempty"` // State.StartedAt of the run
 	Start    int64             `json:"se,omitempty"` // its start event
 	Exited   bool              `json:"x,omitempty"`  // the end of the run was told
+	Ended    int64             `json:"e,omitempty"`  // when the run ended
+	Before   int64             `json:"b,omitempty"`  // when the run before it ended
 	Untold   bool              `json:"u,omitempty"`  // the start of the run may not have been told yet
 	Restarts int64             `json:"rc,omitempty"`
 	Failed   string            `json:"f,omitempty"` // key of the failed start that was told
@@ -63,6 +65,9 @@ const maxKills = 16
 // begin starts a run.
 func (t *task) begin(run string, started, start int64) {
 	t.Run, t.Started, t.Start = run, started, start
+	if t.Ended > 0 {
+		t.Before, t.Ended = t.Ended, 0
+	}
 	t.Exited, t.Untold, t.State = false, false, event.StateRunning
 	t.Health, t.Sick, t.Kills, t.OOM, t.Stop = "", 0, nil, false, false
 	t.together, t.shutdown, t.probeSaid, t.told = 0, false, "", nil

@@ -16,6 +16,8 @@ type origin struct {
 // Labels that users set.
 const (
 	labelOwner = "bellbuoy.owner"
+	// labelDrill is on the containers of bellbuoy drill.
+	labelDrill = "bellbuoy.drill"
 	labelLogs  = "bellbuoy.logs"
 )
 
@@ -62,6 +64,9 @@ func isService(t *task) bool { return t.Labels["com.docker.swarm.service.name"] 
 // make returns an event about the task as it is now. key is the occurrence's identity within its type
 // and container, at its time in ns.
 func (o *origin) make(t *task, typ event.Type, key string, at int64, seen event.Observed) event.Event {
+	if t.Labels[labelDrill] != "" {
+		seen = event.ObservedDrill
+	}
 	scope, workload, revision := placeOf(t)
 	subject := event.SubjectOf(scope, workload, t.id)
 	return event.Event{

@@ -48,7 +48,7 @@ func (s *Stand) startDocker(ctx context.Context) (*Docker, error) {
 	}
 	if os.Getuid() != 0 {
 		return nil, &servers.MissingError{Server: "docker", Needs: []servers.Need{
-			{What: "right to start dockerd, and nothing answers on " + machineSocket + "; run the tests as root or set " + servers.DockerHostVariable},
+			{What: "root to start dockerd, and no daemon on " + machineSocket, Cure: "sudo go test ./e2e/..."},
 		}}
 	}
 	found, err := kit.Docker()
@@ -144,6 +144,8 @@ func (d *Docker) order(t testing.TB, command string) {
 func (d *Docker) private(t testing.TB) {
 	t.Helper()
 	if d.daemon == nil {
-		d.stand.must(t, &servers.MissingError{Server: "docker", Needs: []servers.Need{{What: "daemon of the test's own; run the tests as root"}}})
+		d.stand.lack(t, &servers.MissingError{Server: "docker", Needs: []servers.Need{
+			{What: "private daemon that may be stopped", Cure: "sudo env -u " + servers.DockerHostVariable + " go test ./e2e/..."},
+		}})
 	}
 }

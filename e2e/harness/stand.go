@@ -131,7 +131,16 @@ func (s *Stand) must(t testing.TB, err error) {
 		return
 	}
 	var missing *servers.MissingError
-	if !errors.As(err, &missing) || os.Getuid() == 0 || os.Getenv(RequireVariable) == "all" {
+	if !errors.As(err, &missing) || os.Getuid() == 0 {
+		t.Fatal(err)
+	}
+	s.lack(t, err)
+}
+
+// lack skips a test, and has Run say so, unless skipping is forbidden.
+func (s *Stand) lack(t testing.TB, err error) {
+	t.Helper()
+	if os.Getenv(RequireVariable) == "all" {
 		t.Fatal(err)
 	}
 	s.mu.Lock()

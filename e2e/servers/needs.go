@@ -13,11 +13,15 @@ const SetupCommand = "go run ./e2e/harness/cmd/setup"
 // Need is one thing a server lacks, and what to type to get it.
 type Need struct {
 	What    string
-	Package string // of Debian; empty when it comes from SetupCommand
+	Package string // of Debian, if one cures it
+	Cure    string // else the command to type, if it is not SetupCommand
 }
 
 // Command is what to type.
 func (n Need) Command() string {
+	if n.Cure != "" {
+		return n.Cure
+	}
 	if n.Package == "" {
 		return SetupCommand
 	}

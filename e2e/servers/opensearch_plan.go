@@ -136,7 +136,7 @@ func (p *plan) fingerprint() []byte {
 	}
 	for _, name := range []string{"Launcher.java", "log4j2.properties", "opensearch.yml"} {
 		content, err := openSearchFiles.ReadFile("opensearch/" + name)
-		fmt.Fprint(&b, content, err)
+		fmt.Fprint(&b, string(content), err)
 	}
 	return b.Bytes()
 }

@@ -3,14 +3,14 @@ package servers
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"strings"
 	"sync"
-
-	"golang.org/x/sync/errgroup"
+	"time"
 )
 
 // Prepare makes every server ready and writes one line for each to out. What Debian packages would
@@ -26,7 +26,8 @@ func (k *Kit) Prepare(ctx context.Context, out io.Writer) error {
 	}
 
 	var mu sync.Mutex // one line at a time
-	group, ctx := errgroup.WithContext(ctx)
+	var errs []error  // of all servers: one that fails does not hold up the others
+	var group sync.WaitGroup
 	for name, prepare := range map[string]func(context.Context) (string, error){
 		"docker":      k.describeDocker,
 		"test image":  k.describeImage,
@@ -34,18 +35,19 @@ func (k *Kit) Prepare(ctx context.Context, out io.Writer) error {
 		"moto":        k.prepareMoto,
 		"nats-server": k.prepareNATS,
 	} {
-		group.Go(func() error {
+		group.Go(func() {
 			line, err := prepare(ctx)
-			if err != nil {
-				return fmt.Errorf("prepare %s: %w", name, err)
-			}
 			mu.Lock()
 			defer mu.Unlock()
-			_, err = fmt.Fprintf(out, "%-12s %s\n", name, line)
-			return err
+			if err != nil {
+				errs = append(errs, fmt.Errorf("prepare %s: %w", name, err))
+				return
+			}
+			fmt.Fprintf(out, "%-12s %s\n", name, line)
 		})
 	}
-	return group.Wait()
+	group.Wait()
+	return errors.Join(errs...)
 }
 
 func (k *Kit) describeDocker(context.Context) (string, error) {
@@ -91,6 +93,9 @@ func run(ctx context.Context, dir, name string, args ...string) error {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), withSystemPath(), "DEBIAN_FRONTEND=noninteractive")
+	// Interrupted programs clear up what they have begun; killed ones do not.
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 10 * time.Second
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
 	if err := cmd.Run(); err != nil {

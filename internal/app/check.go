@@ -36,7 +36,7 @@ func (p *Program) Check(ctx context.Context, online bool) error {
 		return nil
 	}
 	failed := 0
-	for _, t := range p.targets() {
+	for _, t := range p.targets(ctx) {
 		tryCtx, cancel := context.WithTimeout(ctx, onlineTimeout)
 		err := t.try(tryCtx)
 		cancel()
@@ -59,7 +59,7 @@ type target struct {
 	try  func(context.Context) error
 }
 
-func (p *Program) targets() []target {
+func (p *Program) targets(ctx context.Context) []target {
 	var out []target
 	if p.Config.NATS.URL != "" {
 		out = append(out, target{"nats " + p.Config.NATS.URL, p.tryNATS})
@@ -88,7 +88,7 @@ func (p *Program) targets() []target {
 	}
 	entries := cfg.Collectors
 	if len(entries) == 0 {
-		entries = detect(context.Background())
+		entries = detect(ctx)
 	}
 	for i, c := range entries {
 		out = append(out, target{fmt.Sprintf("collectors[%d] %s", i, c.Docker.Host), func(ctx context.Context) error {

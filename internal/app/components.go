@@ -30,6 +30,7 @@ type parts struct {
 	cursors    *bus.Bucket
 	actions    *bus.Bucket
 	aws        *awsclient.Loader
+	dockerHost string
 	// acting says whether a restart handler acts on a container now, so that the collector does not take
 	// our own restart for an operator's stop.
 	acting func(container string) bool
@@ -82,7 +83,7 @@ func buildOpenSearch(p parts, name string, c config.Sink) (sinks.Sink, error) {
 func buildRestart(p parts, name string, c config.Sink) (sinks.Sink, error) {
 	cfg := *c.Restart
 	if cfg.Docker == restart.DefaultConfig().Docker {
-		cfg.Docker.Host = dockerHostOf(p.config)
+		cfg.Docker.Host = p.dockerHost
 	}
 	return restart.New(cfg, restart.Deps{
 		Name: name, Node: p.config.Node, Publisher: p.publisher, Ledger: p.actions,

@@ -53,8 +53,8 @@ func (p *Program) Drill(ctx context.Context, o DrillOptions) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, o.Timeout+time.Minute)
 	defer cancel()
-	begin := time.Now()
-	c, err := drill.Run(ctx, p.dockerHost(), o.Kind, binary)
+	begin, host := time.Now(), dockerHostOf(ctx, &p.Config)
+	c, err := drill.Run(ctx, host, o.Kind, binary)
 	if err != nil {
 		return err
 	}
@@ -68,7 +68,7 @@ func (p *Program) follow(ctx context.Context, b *bus.Bus, c *drill.Container, be
 	defer cancel()
 	d, err := findStop(ctx, b, c.ID, begin)
 	if err != nil {
-		return fmt.Errorf("the stop of %s did not reach the stream within %s; is a collector watching %s? (%w)", c.Name, o.Timeout, p.dockerHost(), err)
+		return fmt.Errorf("the stop of %s did not reach the stream within %s; is a collector watching that daemon? (%w)", c.Name, o.Timeout, err)
 	}
 	e := &d.Event
 	p.say("%-10s %s after %s: %s\n", "stream", "has it", since(c.Ended), e.Data.Message)

@@ -65,16 +65,14 @@ func answers(ctx context.Context, socket string) bool {
 	return true
 }
 
-// dockerHost is the daemon that a drill uses: the first that is configured, else the first that answers.
-func (p *Program) dockerHost() string { return dockerHostOf(&p.Config) }
-
-func dockerHostOf(cfg *config.Config) string {
+// dockerHostOf is the daemon that drills and restarts use: the first that is configured, else the first that answers.
+func dockerHostOf(ctx context.Context, cfg *config.Config) string {
 	for _, c := range cfg.Collectors {
 		if c.Docker != nil {
 			return c.Docker.Host
 		}
 	}
-	if found := detect(context.Background()); len(found) > 0 {
+	if found := detect(ctx); len(found) > 0 {
 		return found[0].Docker.Host
 	}
 	return docker.DefaultConfig().Host

@@ -53,6 +53,7 @@ func (p *Program) wire(ctx context.Context, st *stream, roles Roles, logger *slo
 	ps := parts{
 		config: cfg, out: p.Out, logger: logger, registerer: registry,
 		publisher: w.publisher, cursors: cursors, actions: actions, aws: &awsclient.Loader{}, acting: w.acting,
+		dockerHost: dockerHostOf(ctx, cfg),
 	}
 	if roles&Route != 0 {
 		if w.router, err = w.buildRouter(cfg, ps); err != nil {

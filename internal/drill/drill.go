@@ -12,6 +12,8 @@ import (
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
+
+	"github.com/bellbuoy/bellbuoy/internal/backoff"
 )
 
 // Label marks a container as a drill's; its value is the kind.
@@ -24,6 +26,8 @@ const (
 	image = "bellbuoy-drill:latest"
 	// oomLimit is far below what the oom kind takes and enough for the Go runtime to start.
 	oomLimit = 48 << 20
+	// startTime is more than the program needs to listen for signals.
+	startTime = time.Second
 )
 
 // Container is one ended throw-away container.
@@ -72,6 +76,10 @@ func (d *Container) run(ctx context.Context, kind, binary string) error {
 		return fmt.Errorf("start the drill's container: %w", err)
 	}
 	if kind == "stop" {
+		// A stop that comes before the program listens for it would look like a program that ignores it.
+		if err := backoff.Sleep(ctx, startTime); err != nil {
+			return err
+		}
 		if _, err := d.client.ContainerStop(ctx, d.ID, client.ContainerStopOptions{}); err != nil {
 			return fmt.Errorf("stop the drill's container: %w", err)
 		}

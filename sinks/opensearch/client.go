@@ -163,11 +163,11 @@ func (c *client) do(caller context.Context, method, path, contentType string, bo
 	res, err := transport.Stream(req)
 	if err != nil {
 		if res != nil {
-			res.Body.Close() //nolint:errcheck // the request has failed already
+			res.Body.Close()
 		}
 		return answer{}, c.slow(caller, ctx, err)
 	}
-	defer res.Body.Close() //nolint:errcheck // read to its end, or failed below
+	defer res.Body.Close()
 	all, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	if err != nil {
 		return answer{}, c.slow(caller, ctx, fmt.Errorf("read answer: %w", err))

@@ -50,7 +50,7 @@ func TestARedeliveryIsOneDocument(t *testing.T) {
 	cfg.Addresses = []string{w.URL}
 	s, err := New(cfg, Deps{Name: "search", Registerer: reg})
 	require.NoError(t, err)
-	defer s.Close() //nolint:errcheck // nothing to lose
+	defer s.Close()
 	for range 3 {
 		require.NoError(t, s.Send(t.Context(), events("a", "b")))
 	}
@@ -296,7 +296,7 @@ func BenchmarkSend(b *testing.B) {
 	cfg.Addresses = []string{server.URL}
 	s, err := New(cfg, Deps{Name: "search"})
 	require.NoError(b, err)
-	defer s.Close() //nolint:errcheck // nothing to lose
+	defer s.Close()
 	b.ReportAllocs()
 	for b.Loop() {
 		require.NoError(b, s.Send(b.Context(), batch))

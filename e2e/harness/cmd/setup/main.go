@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -17,8 +18,20 @@ func main() {
 	err := setup(ctx)
 	stop()
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "setup:", err)
+		report(err)
 		os.Exit(1)
+	}
+}
+
+func report(err error) {
+	var missing *servers.MissingError
+	if !errors.As(err, &missing) {
+		fmt.Fprintln(os.Stderr, "setup:", err)
+		return
+	}
+	fmt.Fprintln(os.Stderr, "setup: this machine lacks what only root may install; type:")
+	for _, n := range missing.Needs {
+		fmt.Fprintf(os.Stderr, "  %s   # %s\n", n.Command(), n.What)
 	}
 }
 
