@@ -129,7 +129,7 @@ func TestDockerLogTail(t *testing.T) {
 	d, r := watchDocker(t)
 	id := d.Run(t, harness.RunSpec{
 		Name: containerName(t), Labels: map[string]string{"bellbuoy.logs": "3", "bellbuoy.owner": "team-pay"},
-		Cmd: []string{"sh", "-c", `echo one; echo two; printf 'red \033[31mtext\033[0m \007\n'; echo token=abcdef; echo bad >&2; exit 1`},
+		Cmd: []string{"sh", "-c", `echo one; echo two; printf 'red \033[31mtext\033[0m \007\n'; echo token=abcdef; sleep 0.2; echo bad >&2; sleep 0.1; exit 1`},
 	})
 	e := r.Stopped(id)
 	require.NotNil(t, e.Data.Task.Log)
