@@ -46,8 +46,8 @@ type options struct {
 
 	// events per round of the whole path and of its opponent; synced and grouped of the durable contest.
 	events, synced, grouped int
-	// steady is how long each run with an offered rate lasts, settle how long an idle program is left alone.
-	steady, settle time.Duration
+	// during is how long each run with an offered rate lasts, settle how long an idle program is left alone.
+	during, settle time.Duration
 	kills          int
 }
 
@@ -100,7 +100,7 @@ func measure(ctx context.Context, args []string, out io.Writer) (err error) {
 		}
 		defer pprof.StopCPUProfile()
 	}
-	for _, part := range []func(context.Context) error{b.contests, b.steady} {
+	for _, part := range []func(context.Context) error{b.contests, b.steady, b.program} {
 		if err := part(ctx); err != nil {
 			return err
 		}
@@ -111,7 +111,7 @@ func measure(ctx context.Context, args []string, out io.Writer) (err error) {
 }
 
 func parse(args []string, out io.Writer) (options, error) {
-	o := options{events: 100_000, synced: 6000, grouped: 60_000, steady: 20 * time.Second, settle: 10 * time.Second, kills: 50}
+	o := options{events: 100_000, synced: 6000, grouped: 60_000, during: 20 * time.Second, settle: 10 * time.Second, kills: 50}
 	only := ""
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.SetOutput(out)
@@ -125,7 +125,7 @@ func parse(args []string, out io.Writer) (options, error) {
 	parts := []string{partPath, partDurable, partSteady, partIdle, partDocker}
 	if o.short {
 		o.rounds, o.events, o.synced, o.grouped = 1, 3000, 100, 1000
-		o.steady, o.settle, o.kills = 300*time.Millisecond, time.Second, 3
+		o.during, o.settle, o.kills = 300*time.Millisecond, time.Second, 3
 		parts = parts[:3]
 	}
 	if only != "" {

@@ -45,7 +45,7 @@ func (b *bench) steady(ctx context.Context) error {
 		return nil
 	}
 	fmt.Fprintf(b.out, "\n%d events/s offered for %s, in a process of its own; latency from Publish to the bulk answer\n\n"+
-		"durability  events/s    p50 ms    p99 ms    max ms      s/M  peak MiB\n", offered, b.options.steady)
+		"durability  events/s    p50 ms    p99 ms    max ms      s/M  peak MiB\n", offered, b.during)
 	for _, d := range []bus.Durability{bus.Strict, bus.Relaxed} {
 		c, err := b.carry(ctx, d)
 		if err != nil {
@@ -73,12 +73,12 @@ func (b *bench) carry(ctx context.Context, d bus.Durability) (c carried, err err
 	}
 	log := filepath.Join(b.dir, "carry-"+string(d)+".log")
 	child, err := process.Start(process.Spec{Path: self, Log: log, Args: []string{
-		carryRole, "-durability", string(d), "-url", b.stub.url, "-for", b.options.steady.String(),
+		carryRole, "-durability", string(d), "-url", b.stub.url, "-for", b.during.String(),
 	}})
 	if err != nil {
 		return c, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, b.options.steady+runBound)
+	ctx, cancel := context.WithTimeout(ctx, b.during+runBound)
 	defer cancel()
 	select {
 	case <-child.Exited():

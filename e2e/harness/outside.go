@@ -48,7 +48,9 @@ func (l *loan) Cleanup(f func())         { l.cleanups = append(l.cleanups, f) }
 
 func (l *loan) Error(args ...any) { l.err = errors.Join(l.err, errors.New(fmt.Sprint(args...))) }
 
-func (l *loan) Errorf(format string, args ...any) { l.err = errors.Join(l.err, fmt.Errorf(format, args...)) }
+func (l *loan) Errorf(format string, args ...any) {
+	l.err = errors.Join(l.err, fmt.Errorf(format, args...))
+}
 
 func (l *loan) Fatal(args ...any) {
 	l.Error(args...)

@@ -67,6 +67,9 @@ func (p *Process) wait() {
 // Exited is closed when the process has ended, for whatever reason.
 func (p *Process) Exited() <-chan struct{} { return p.exited }
 
+// PID is the child's process number. It means nothing once the child has ended.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
 // Stop asks the process to end with SIGTERM and kills it when it has not done so within grace.
 func (p *Process) Stop(grace time.Duration) error {
 	p.signal(syscall.SIGTERM)
