@@ -1,0 +1,254 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/bellbuoy/bellbuoy/e2e/harness"
+)
+
+// An end is one way for a container to end, and what must come of it.
+type end struct {
+	name       string
+	spec       harness.RunSpec
+	act        func(t *testing.T, d *harness.Docker, id string)
+	unexpected bool
+	runs       int // runs that a restart handler may lead to in all; 1 without one
+}
+
+func ends() []end {
+	sleeper := []string{"sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done"}
+	optedIn := map[string]string{"bellbuoy.restart": "on-failure"}
+	return []end{
+		{name: "exit-0", spec: harness.RunSpec{Cmd: []string{"true"}}, runs: 1},
+		{name: "exit-3", spec: harness.RunSpec{Cmd: []string{"sh", "-c", "echo boom; exit 3"}}, unexpected: true, runs: 1},
+		{name: "oom", spec: harness.RunSpec{Cmd: []string{"sh", "-c", "x=a; while :; do x=$x$x; done"}, Memory: 16 << 20}, unexpected: true, runs: 1},
+		{name: "kill", spec: harness.RunSpec{Cmd: sleeper}, act: func(t *testing.T, d *harness.Docker, id string) { d.Kill(t, id, "KILL") }, runs: 1},
+		{name: "stop", spec: harness.RunSpec{Cmd: sleeper}, act: func(t *testing.T, d *harness.Docker, id string) { d.Stop(t, id, 5*time.Second) }, runs: 1},
+		{name: "rm-exit-3", spec: harness.RunSpec{Cmd: []string{"sh", "-c", "exit 3"}, AutoRemove: true}, unexpected: true, runs: 1},
+		{name: "rm-exit-0", spec: harness.RunSpec{Cmd: []string{"true"}, AutoRemove: true}, runs: 1},
+		{
+			name: "restarted", unexpected: true, runs: 2,
+			spec: harness.RunSpec{Labels: optedIn, Cmd: []string{"sh", "-c", "[ -e /tmp/x ] && exec sleep 1000; echo > /tmp/x; exit 3"}},
+		},
+	}
+}
+
+// life is one container of the test.
+type life struct {
+	end
+	id, container string
+}
+
+// TestChaos ends 200 containers in every way while the program is killed 20 times. What the daemon knows
+// must be in the index once, in the queue at least once if nobody wanted it, and restarted at most once
+// per stop.
+func TestChaos(t *testing.T) {
+	d, m := stand.Docker(t), stand.Moto(t)
+	x := newIndex(t)
+	topic, queue := m.TopicWithQueue(t, fmt.Sprintf("chaos-%d", time.Now().UnixNano()))
+	p := newProgram(t, quiet+`
+aws: {endpoint: "`+m.URL+`"}
+collectors: [{docker: {host: "`+d.Host+`"}}]
+sinks:
+  pager: {sns: {topic_arn: "`+topic+`"}}
+  search: {opensearch: {addresses: ["`+x.node.URL+`"], prefix: "`+x.prefix+`", refresh_interval: 1s}}
+  healer: {restart: {mode: act, verify_after: 1s}}
+`)
+	require.NoError(t, p.start("up"))
+	eventually(t, time.Minute, "it watches", func() bool { return strings.Contains(p.out.String(), "Docker") })
+
+	kills := make(chan int, 1)
+	enough := make(chan struct{})
+	go func() { kills <- harass(p, enough) }()
+	lives := live(t, d, 200)
+	close(enough)
+	killed := <-kills
+
+	expect := tally(lives)
+	eventually(t, 2*time.Minute, "every stop is in the index", func() bool { return len(x.stopsPerRun(t)) >= expect.stops })
+	alerts := m.Messages(t, queue, 2*time.Minute, func(taken []sqstypes.Message) bool {
+		return len(alerted(lives, taken)) >= expect.unexpected
+	})
+	_, errs, code := p.run(t, "dlq", "list", "-c", p.config)
+	require.Zero(t, code, errs)
+	letters, _, _ := p.run(t, "dlq", "list", "-c", p.config)
+
+	missing, double := compare(lives, x.stopsPerRun(t))
+	told := alerted(lives, alerts)
+	starts := startsOf(t, d, x, lives)
+	t.Logf("killed %d times\n%s", killed, table(lives, x.stopsPerRun(t), told, starts))
+	assert.GreaterOrEqual(t, killed, 20)
+	assert.Zero(t, missing, "stops that are not in the index")
+	assert.Zero(t, double, "stops that are in the index twice")
+	for _, l := range lives {
+		if l.unexpected {
+			assert.NotZero(t, told[l.id], "no alert of %s", l.container)
+		} else {
+			assert.Zero(t, told[l.id], "an alert of %s, which was wanted", l.container)
+		}
+		if l.runs > 1 {
+			assert.Equal(t, l.runs, starts[l.id], "starts of %s", l.container)
+		}
+	}
+	assert.Contains(t, letters, "no dead letters")
+}
+
+// harass kills the program at random and starts it again, at least 20 times and until enough.
+func harass(p *program, enough <-chan struct{}) int {
+	killed := 0
+	for {
+		select {
+		case <-time.After(500*time.Millisecond + rand.N(1500*time.Millisecond)):
+		case <-enough:
+			if killed >= 20 {
+				return killed
+			}
+		}
+		_ = p.kill()
+		killed++
+		if err := p.start("up"); err != nil {
+			return -1
+		}
+	}
+}
+
+// live starts n containers, one way of ending after another, and waits for their ends.
+func live(t *testing.T, d *harness.Docker, n int) []life {
+	t.Helper()
+	kinds, run := ends(), time.Now().UnixNano()
+	var lives []life
+	for i := range n {
+		l := life{end: kinds[i%len(kinds)]}
+		if l.runs > 1 && i >= 10*len(kinds) { // what goes on living costs memory
+			l.end = kinds[1]
+		}
+		l.container = fmt.Sprintf("c%d-%03d-%s", run, i, l.name)
+		l.spec.Name = l.container
+		l.id = d.Run(t, l.spec)
+		if l.act != nil {
+			l.act(t, d, l.id)
+		}
+		lives = append(lives, l)
+	}
+	return lives
+}
+
+type tallied struct{ stops, unexpected int }
+
+func tally(lives []life) tallied {
+	n := tallied{stops: len(lives)}
+	for _, l := range lives {
+		if l.unexpected {
+			n.unexpected++
+		}
+	}
+	return n
+}
+
+// stopsPerRun counts the documents of stops by task, without those that amend an earlier one.
+func (x *index) stopsPerRun(t *testing.T) map[string]int {
+	t.Helper()
+	return x.perTask(t, "task.stopped")
+}
+
+func (x *index) perTask(t *testing.T, name string) map[string]int {
+	t.Helper()
+	if len(x.names()) == 0 {
+		return nil
+	}
+	x.call(http.MethodPost, "/"+x.prefix+"-events-*/_refresh", "")
+	query, err := json.Marshal(map[string]any{
+		"size":  0,
+		"query": map[string]any{"query_string": map[string]any{"query": `event.name:"` + name + `" AND NOT event.supersedes:*`}},
+		"aggs":  map[string]any{"tasks": map[string]any{"terms": map[string]any{"field": "task.id", "size": 10000}}},
+	})
+	require.NoError(t, err)
+	answer := x.call(http.MethodPost, "/"+x.prefix+"-events-*/_search", string(query))
+	counts := map[string]int{}
+	buckets := answer["aggregations"].(map[string]any)["tasks"].(map[string]any)["buckets"].([]any)
+	for _, b := range buckets {
+		bucket := b.(map[string]any)
+		counts[bucket["key"].(string)] = int(bucket["doc_count"].(float64))
+	}
+	return counts
+}
+
+func compare(lives []life, indexed map[string]int) (missing, double int) {
+	for _, l := range lives {
+		switch n := indexed[l.id]; {
+		case n == 0:
+			missing++
+		case n > 1:
+			double++
+		}
+	}
+	return missing, double
+}
+
+// alerted counts the messages about each container.
+func alerted(lives []life, messages []sqstypes.Message) map[string]int {
+	told := map[string]int{}
+	for _, message := range messages {
+		for _, l := range lives {
+			if strings.Contains(*message.Body, l.container+" ") {
+				told[l.id]++
+			}
+		}
+	}
+	return told
+}
+
+// startsOf waits until the containers that are to be restarted run again, and counts their starts: each
+// has an event of its own, so a second start for one stop would show.
+func startsOf(t *testing.T, d *harness.Docker, x *index, lives []life) map[string]int {
+	t.Helper()
+	for _, l := range lives {
+		if l.runs > 1 {
+			eventually(t, time.Minute, l.container+" runs again", func() bool { return d.Inspect(t, l.id).State.Running })
+			eventually(t, time.Minute, l.container+" is told to run again", func() bool { return x.perTask(t, "task.started")[l.id] >= l.runs })
+		}
+	}
+	return x.perTask(t, "task.started")
+}
+
+func table(lives []life, indexed, told, starts map[string]int) string {
+	type row struct{ n, once, more, alerts, repeats, starts int }
+	rows := map[string]*row{}
+	for _, l := range lives {
+		r := rows[l.name]
+		if r == nil {
+			r = &row{}
+			rows[l.name] = r
+		}
+		r.n++
+		r.starts += starts[l.id]
+		switch n := indexed[l.id]; {
+		case n == 1:
+			r.once++
+		case n > 1:
+			r.more++
+		}
+		if told[l.id] > 0 {
+			r.alerts++
+			r.repeats += told[l.id] - 1
+		}
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%-10s %5s %8s %8s %8s %8s %8s\n", "end", "n", "indexed", "double", "alerted", "repeats", "starts")
+	for _, e := range ends() {
+		if r := rows[e.name]; r != nil {
+			fmt.Fprintf(&b, "%-10s %5d %8d %8d %8d %8d %8d\n", e.name, r.n, r.once, r.more, r.alerts, r.repeats, r.starts)
+		}
+	}
+	return b.String()
+}
