@@ -10,4 +10,8 @@ import (
 
 var stand harness.Stand
 
-func TestMain(m *testing.M) { os.Exit(stand.Run(m)) }
+func TestMain(m *testing.M) {
+	code := stand.Run(m)
+	removeProgram()
+	os.Exit(code)
+}

@@ -4,24 +4,37 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/bellbuoy/bellbuoy/e2e/harness"
 )
 
 // within bounds what must happen soon.
 const within = 20 * time.Second
 
+// programDir holds the built program; buildProgram sets it.
+var programDir string
+
 // buildProgram builds the program once for all tests of the package.
 var buildProgram = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "bellbuoy-program-")
 	if err != nil {
+		return "", err
+	}
+	programDir = dir
+	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // a test runs the program as another user
 		return "", err
 	}
 	path := filepath.Join(dir, "bellbuoy")
@@ -33,6 +46,12 @@ var buildProgram = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
+func removeProgram() {
+	if programDir != "" {
+		_ = os.RemoveAll(programDir) // nothing that a later run could miss
+	}
+}
+
 // program is the built program with a config and a data folder of its own.
 type program struct {
 	binary, config, dir string
@@ -42,16 +61,37 @@ type program struct {
 	done                chan error
 }
 
-// output collects what a process writes.
+// output collects what a process writes, and when.
 type output struct {
-	mu   sync.Mutex
-	text bytes.Buffer
+	mu     sync.Mutex // guards text and writes
+	text   bytes.Buffer
+	writes []written
+}
+
+// written is a write that ended with the byte before end.
+type written struct {
+	end int
+	at  time.Time
 }
 
 func (o *output) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.text.Write(p)
+	n, err := o.text.Write(p)
+	o.writes = append(o.writes, written{o.text.Len(), time.Now()})
+	return n, err
+}
+
+// when tells when the text was written for the first time.
+func (o *output) when(text string) (time.Time, bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	i := bytes.Index(o.text.Bytes(), []byte(text))
+	if i < 0 {
+		return time.Time{}, false
+	}
+	first, _ := slices.BinarySearchFunc(o.writes, i+len(text), func(w written, end int) int { return w.end - end })
+	return o.writes[first].at, true
 }
 
 func (o *output) String() string {
@@ -77,6 +117,62 @@ func newProgram(t *testing.T, config string, env ...string) *program {
 		}
 	})
 	return p
+}
+
+// up starts the program and waits until it has said what it sees.
+func (p *program) up(t *testing.T) {
+	t.Helper()
+	before := strings.Count(p.out.String(), "next: ")
+	require.NoError(t, p.start("up"))
+	eventually(t, time.Minute, "the greeting", func() bool {
+		p.alive(t)
+		return strings.Count(p.out.String(), "next: ") > before
+	})
+}
+
+// alive ends the test if the program has ended by itself.
+func (p *program) alive(t *testing.T) {
+	t.Helper()
+	select {
+	case err := <-p.done:
+		p.done <- err // for the one who cleans up
+		t.Errorf("the program ended: %v", err)
+	default:
+	}
+}
+
+// url is where the embedded server of the running program listens; empty until it does.
+func (p *program) url() string {
+	text, err := os.ReadFile(filepath.Join(p.dir, "data", "client.url"))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(text))
+}
+
+// ready asks /readyz and returns the status and the lines. The address is in the greeting.
+func (p *program) ready(t *testing.T) (status int, text string) {
+	t.Helper()
+	_, rest, ok := strings.Cut(p.out.String(), "health: ")
+	require.True(t, ok, "the greeting names no address")
+	address, _, _ := strings.Cut(rest, " ")
+	client := http.Client{Timeout: within, Transport: &http.Transport{DisableKeepAlives: true}}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)
+	require.NoError(t, err)
+	res, err := client.Do(req)
+	require.NoError(t, err)
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	return res.StatusCode, string(body)
+}
+
+// deadLetters returns what dlq list says.
+func (p *program) deadLetters(t *testing.T) string {
+	t.Helper()
+	out, errs, code := p.run(t, "dlq", "list", "-c", p.config)
+	require.Zero(t, code, errs)
+	return out
 }
 
 // start starts a long-running command, such as up.
@@ -125,6 +221,9 @@ func (p *program) run(t *testing.T, args ...string) (stdout, stderr string, code
 	var out, errs bytes.Buffer
 	cmd.Env, cmd.Stdout, cmd.Stderr = p.env, &out, &errs
 	err := cmd.Run()
+	if ctx.Err() != nil {
+		t.Fatalf("%v did not end: %s%s", args, out.String(), errs.String())
+	}
 	if cmd.ProcessState == nil {
 		t.Fatal(err)
 	}
@@ -134,4 +233,9 @@ func (p *program) run(t *testing.T, args ...string) (stdout, stderr string, code
 func eventually(t *testing.T, limit time.Duration, what string, ok func() bool) {
 	t.Helper()
 	require.Eventually(t, ok, limit, 20*time.Millisecond, what)
+}
+
+// watches is the config of a program that watches this daemon and leaves every port to chance.
+func watches(d *harness.Docker) string {
+	return "http: {listen: \"127.0.0.1:0\"}\nnats: {embedded: {listen: \"127.0.0.1:0\"}}\ncollectors: [{docker: {host: \"" + d.Host + "\"}}]\n"
 }
