@@ -18,7 +18,7 @@ const (
 	queueSize = 4096
 	// groupFrom is from how many waiting events on one atomic batch is cheaper than one sync each;
 	// groupMax bounds the batch and with it the latency of the last in it.
-	groupFrom, groupMax = 32, 256
+	groupFrom, groupMax = 32, 512
 	// attemptTimeout is after what time without an answer an outcome counts as unknown.
 	attemptTimeout = 5 * time.Second
 	// drainBound is how long Run goes on after its context has ended, for what is queued.
