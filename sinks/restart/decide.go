@@ -45,6 +45,7 @@ const (
 	RuleOperator      = "operator"
 	RuleExpected      = "expected"
 	RuleTooOld        = "too_old"
+	RuleReplay        = "replay"
 	RuleDuplicate     = "duplicate"
 	RuleMovedOn       = "moved_on"
 	RuleRecovered     = "recovered"
@@ -211,9 +212,13 @@ func wanted(e *event.Event, want string) (rule, reason string) {
 	return "", ""
 }
 
+// outdated refuses what is no news.
 func outdated(e *event.Event, now time.Time, maxAge time.Duration) (rule, reason string) {
 	if age := now.Sub(e.Time); age > maxAge {
 		return RuleTooOld, fmt.Sprintf("it happened %s ago, more than %s", age.Round(time.Second), shortDuration(maxAge))
+	}
+	if e.Data.Observed == event.ObservedReplay {
+		return RuleReplay, "it is played from a recording"
 	}
 	return "", ""
 }

@@ -109,6 +109,8 @@ func TestDecide(t *testing.T) {
 		{"own restart", func(s *situation) { s.cause("handler.restart", "handler", true) }, "", RuleOwnAction, true},
 
 		{"eleven minutes ago", func(s *situation) { s.e.Time = s.h.Now.Add(-11 * time.Minute) }, "", RuleTooOld, false},
+		{"a recording", func(s *situation) { s.e.Data.Observed = event.ObservedReplay }, "", RuleReplay, false},
+		{"found by a snapshot", func(s *situation) { s.e.Data.Observed = event.ObservedReconcile }, Start, RuleAllowed, false},
 		{"a clock ahead", func(s *situation) { s.e.Time = s.h.Now.Add(time.Minute) }, Start, RuleAllowed, false},
 		{"another event about the run", func(s *situation) {
 			s.h.Attempts = []Attempt{{Key: keyOf(&s.e), Trigger: "e0", Task: "c1", Phase: ended}}

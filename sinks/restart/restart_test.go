@@ -324,6 +324,36 @@ func TestNobodyActsBesideASilentHolder(t *testing.T) {
 	})
 }
 
+// A router that was held up between its claim and its call for longer than the lease does not call any
+// more: another one may have, and the run it began may have ended.
+func TestAHolderThatWasHeldUpDoesNotCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.lives = func(int) (time.Duration, int64) { return 20 * time.Second, 3 }
+		e := w.stopped("a", nil)
+		publishes := 0
+		w.op = func(ctx context.Context, name string) (before, after error) {
+			if name == "publish" && ctx.Value(fuseKey{}) != nil {
+				if publishes++; publishes == 2 { // requested has been told, now started
+					<-time.After(lease + time.Minute)
+				}
+			}
+			return nil, nil
+		}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			_, err := deliver(context.WithValue(t.Context(), fuseKey{}, "held up"), w.handler(t), e)
+			require.NoError(t, err)
+		}()
+		<-time.After(lease + time.Second)
+		finish(t, w.handler(t), e)
+		<-done
+		require.Equal(t, []string{"start a"}, w.called())
+		require.Equal(t, map[string]int{e.ID: 1}, w.effective)
+	})
+}
+
 func TestEventsOfOneTaskKeepTheirOrderAndOthersDoNotWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()

@@ -184,7 +184,7 @@ func (h *Handler) act(ctx context.Context, e *event.Event, r *record, a *Attempt
 	if err := h.publish(ctx, e, a, event.ActionStarted); err != nil {
 		h.logger.Warn("action not told, acting all the same", "event_id", e.ID, "err", err)
 	}
-	return h.called(ctx, e, r, a, restarter, h.call(ctx, restarter, kind, a.Task))
+	return h.called(ctx, e, r, a, restarter, h.call(ctx, restarter, kind, a))
 }
 
 // unlessTried is how an attempt ends that is not needed any more: refused, or failed if a call was made.
@@ -224,15 +224,20 @@ func (h *Handler) exhaust(ctx context.Context, e *event.Event, r *record, a *Att
 	return h.tellGaveUp(ctx, e, r.GaveUp)
 }
 
-func (h *Handler) call(ctx context.Context, r Restarter, kind Kind, task string) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+// call makes the call within the time since its phase was saved, not since now: a handler that was held up
+// in between must not begin a call that its lease does not cover.
+func (h *Handler) call(ctx context.Context, r Restarter, kind Kind, a *Attempt) error {
+	ctx, cancel := context.WithDeadline(ctx, a.Tried.Add(callTimeout))
 	defer cancel()
-	if kind == Start {
-		return r.Start(ctx, task)
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("call too late: %w", err)
 	}
-	h.mark(task, time.Now().Add(lease))
-	defer func() { h.mark(task, time.Now().Add(afterStop)) }()
-	return r.Restart(ctx, task)
+	if kind == Start {
+		return r.Start(ctx, a.Task)
+	}
+	h.mark(a.Task, time.Now().Add(lease))
+	defer func() { h.mark(a.Task, time.Now().Add(afterStop)) }()
+	return r.Restart(ctx, a.Task)
 }
 
 // called records what came of a call. Only the state tells: a call may fail and have worked, or the

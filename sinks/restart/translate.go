@@ -50,8 +50,8 @@ func actionEvent(handler string, mode Mode, e *event.Event, a *Attempt, t event.
 			Action: &action,
 		},
 	}
-	if d.Observed == event.ObservedDrill {
-		out.Data.Observed = event.ObservedDrill
+	if d.Observed == event.ObservedDrill || d.Observed == event.ObservedReplay {
+		out.Data.Observed = d.Observed // what follows from no real event is none either
 	}
 	out.Data.Message = sentence(e, a, t, mode)
 	out.Severity = event.SeverityOf(&out)
