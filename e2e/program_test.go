@@ -24,17 +24,16 @@ import (
 // within bounds what must happen soon.
 const within = 20 * time.Second
 
-// programDir holds the built program; buildProgram sets it.
-var programDir string
+// programDir holds the built program for as long as this test binary runs.
+func programDir() string {
+	return filepath.Join(os.TempDir(), fmt.Sprintf("bellbuoy-program-%d", os.Getpid()))
+}
 
-// buildProgram builds the program once for all tests of the package.
+// buildProgram builds the program once for all tests of the package. A test runs it as another user, so
+// everybody may.
 var buildProgram = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "bellbuoy-program-")
-	if err != nil {
-		return "", err
-	}
-	programDir = dir
-	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // a test runs the program as another user
+	dir := programDir()
+	if err := os.Mkdir(dir, 0o755); err != nil {
 		return "", err
 	}
 	path := filepath.Join(dir, "bellbuoy")
@@ -46,19 +45,16 @@ var buildProgram = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
-func removeProgram() {
-	if programDir != "" {
-		_ = os.RemoveAll(programDir) // nothing that a later run could miss
-	}
-}
+func removeProgram() { _ = os.RemoveAll(programDir()) } // nothing that a later run could miss
 
 // program is the built program with a config and a data folder of its own.
 type program struct {
 	binary, config, dir string
 	env                 []string
+	attr                *syscall.SysProcAttr
 	out, err            output
 	cmd                 *exec.Cmd
-	done                chan error
+	done                chan struct{} // closed when the process has ended
 }
 
 // output collects what a process writes, and when.
@@ -134,9 +130,8 @@ func (p *program) up(t *testing.T) {
 func (p *program) alive(t *testing.T) {
 	t.Helper()
 	select {
-	case err := <-p.done:
-		p.done <- err // for the one who cleans up
-		t.Errorf("the program ended: %v", err)
+	case <-p.done:
+		t.Errorf("the program ended: %v", p.cmd.ProcessState)
 	default:
 	}
 }
@@ -178,12 +173,16 @@ func (p *program) deadLetters(t *testing.T) string {
 // start starts a long-running command, such as up.
 func (p *program) start(command string) error {
 	p.cmd = exec.CommandContext(context.Background(), p.binary, command, "-c", p.config)
-	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = p.env, &p.out, &p.err
+	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr, p.cmd.SysProcAttr = p.env, &p.out, &p.err, p.attr
 	if err := p.cmd.Start(); err != nil {
 		return fmt.Errorf("start the program: %w", err)
 	}
-	p.done = make(chan error, 1)
-	go func() { p.done <- p.cmd.Wait() }()
+	done, cmd := make(chan struct{}), p.cmd
+	p.done = done
+	go func() {
+		_ = cmd.Wait() // the state of the process tells the same
+		close(done)
+	}()
 	return nil
 }
 

@@ -116,3 +116,13 @@ func TestExplainReadsEveryRecording(t *testing.T) {
 	assert.Equal(t, 1, code)
 	assert.Contains(t, out, `{"error":`)
 }
+
+// A recording must not page anybody: who has named a sink waits for a runtime of his own.
+func TestUpWithASinkPlaysNothing(t *testing.T) {
+	p := newProgram(t, quiet+"sinks: {screen: {console: {}}}\n", "DOCKER_HOST=unix:///nowhere/docker.sock", "XDG_RUNTIME_DIR=")
+	p.up(t)
+	assert.Contains(t, p.out.String(), "Docker: not seen yet: ask the Docker daemon at unix:///nowhere/docker.sock")
+	assert.NotContains(t, p.out.String(), "recorded stream")
+	assert.NotContains(t, history(t, p.dial(t), "bellbuoy.events.v1.>"), "task.stopped")
+	assert.Zero(t, p.stop(t, syscall.SIGTERM))
+}

@@ -34,11 +34,15 @@ func detect(ctx context.Context) []config.Collector {
 		if ok && !answers(ctx, path) {
 			continue
 		}
-		c := docker.DefaultConfig()
-		c.Host = host
-		return []config.Collector{{Docker: &c}}
+		return dockerAt(host)
 	}
 	return nil
+}
+
+func dockerAt(host string) []config.Collector {
+	c := docker.DefaultConfig()
+	c.Host = host
+	return []config.Collector{{Docker: &c}}
 }
 
 // dockerHosts are where a Docker daemon may be: where the user says, the system's, a rootless one.
@@ -80,11 +84,9 @@ func dockerHostOf(ctx context.Context, cfg *config.Config) string {
 
 // greet says on standard output what is watched, as soon as the collectors see it, and what to type next.
 func (w *wiring) greet(ctx context.Context) error {
-	if len(w.supervisor.Status()) > 0 {
-		for !w.allSeen() {
-			if err := backoff.Sleep(ctx, 50*time.Millisecond); err != nil {
-				return nil //nolint:nilerr // told to stop
-			}
+	for !w.allSeen() {
+		if err := backoff.Sleep(ctx, 50*time.Millisecond); err != nil {
+			return nil //nolint:nilerr // told to stop
 		}
 	}
 	_, _ = fmt.Fprint(w.program.Out, w.greeting())
@@ -94,7 +96,7 @@ func (w *wiring) greet(ctx context.Context) error {
 
 // allSeen says whether every collector has seen its runtime or has said why it can't.
 func (w *wiring) allSeen() bool {
-	for _, s := range w.supervisor.Status() {
+	for _, s := range w.watched() {
 		if !s.Connected && time.Since(s.Since) < 3*time.Second {
 			return false
 		}
@@ -104,11 +106,10 @@ func (w *wiring) allSeen() bool {
 
 func (w *wiring) greeting() string {
 	var b strings.Builder
-	states := w.supervisor.Status()
-	for _, s := range states {
+	for _, s := range w.watched() {
 		b.WriteString(seen(s))
 	}
-	if len(states) == 0 {
+	if w.plays() {
 		b.WriteString("No container runtime answers here (looked at " + strings.Join(dockerHosts(), ", ") + ").\n" +
 			"A recorded stream is played instead; each line of it is marked drill.\n")
 	}

@@ -119,6 +119,9 @@ func (w *wiring) buildCollectors(ctx context.Context, cfg *config.Config, ps par
 	if len(entries) == 0 {
 		entries = detect(ctx)
 	}
+	if len(entries) == 0 && !w.mayPlay() {
+		entries = dockerAt(dockerHosts()[0])
+	}
 	counts := map[string]int{}
 	for _, c := range entries {
 		kind := c.Kind()
@@ -166,15 +169,29 @@ func (w *wiring) run(ctx context.Context) error {
 	if w.router != nil {
 		stages = append(stages, stage{"routes", w.router.Run})
 	}
-	if w.supervisor != nil {
-		watch := stage{"collectors", w.supervisor.Run}
-		if len(w.supervisor.Status()) == 0 {
-			watch = stage{"recording", w.play}
-		}
-		stages = append(stages, watch, stage{"greeting", w.greet})
+	switch {
+	case w.plays():
+		stages = append(stages, stage{"recording", w.play})
+	case w.supervisor != nil:
+		stages = append(stages, stage{"collectors", w.supervisor.Run})
 	}
-	return runStages(ctx, stages, stopWithin)
+	return runStages(ctx, append(stages, stage{"greeting", w.greet}), stopWithin)
 }
+
+// watched is how the collectors are doing; none without that role.
+func (w *wiring) watched() []collectors.Status {
+	if w.supervisor == nil {
+		return nil
+	}
+	return w.supervisor.Status()
+}
+
+// mayPlay says whether a recording would be seen on this terminal alone. Otherwise a runtime that starts
+// later is waited for.
+func (w *wiring) mayPlay() bool { return w.stream.server != nil && len(w.program.Config.Sinks) == 0 }
+
+// plays says that there is nothing to watch, so that a recording is played.
+func (w *wiring) plays() bool { return w.supervisor != nil && len(w.watched()) == 0 }
 
 // probes are the lines of /readyz.
 func (w *wiring) probes() []probe {
@@ -182,14 +199,12 @@ func (w *wiring) probes() []probe {
 	if w.stream.server != nil {
 		out = append(out, probe{"nats", problem(w.stream.server.Healthz())})
 	}
-	if w.supervisor != nil {
-		for _, s := range w.supervisor.Status() {
-			why := ""
-			if !s.Connected {
-				why = "blind since " + s.Since.UTC().Format("15:04:05") + " UTC: " + problem(s.LastError)
-			}
-			out = append(out, probe{"collector " + s.Name, why})
+	for _, s := range w.watched() {
+		why := ""
+		if !s.Connected {
+			why = "blind since " + s.Since.UTC().Format("15:04:05") + " UTC: " + problem(s.LastError)
 		}
+		out = append(out, probe{"collector " + s.Name, why})
 	}
 	if w.router != nil {
 		for _, s := range w.router.Status() {
