@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -14,7 +15,7 @@ import (
 //
 //	accepted, or left out by the filter    ack
 //	*sinks.Permanent, undecodable          dead letter stored, then term
-//	*sinks.Throttled                       again after its delay
+//	*sinks.Throttled                       again after its delay, if it names one
 //	any other error                        again after a growing delay
 //	as often as the plan allows, while     dead letter stored, then term
 //	the target accepts other events
@@ -80,7 +81,7 @@ func (rt *route) settleOne(ctx context.Context, d *bus.Delivery, err error, dela
 	case errors.As(err, &permanent):
 		rt.bury(ctx, d, classPermanent, permanent.Reason+": "+permanent.Err.Error())
 	case errors.As(err, &throttled):
-		rt.again(d, max(throttled.After, delay, delayOf(d.Attempt)), "throttled", err)
+		rt.again(d, max(delay, cmp.Or(throttled.After, delayOf(d.Attempt))), "throttled", err)
 	default:
 		rt.again(d, max(delay, delayOf(d.Attempt)), "failed", err)
 	}

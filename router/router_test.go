@@ -224,6 +224,18 @@ func TestAnEventThatAloneKeepsFailingIsGivenUp(t *testing.T) {
 	assert.Equal(t, "exhausted", s.letters(t)[0].Class)
 }
 
+func TestATargetThatNamesADelayGetsIt(t *testing.T) {
+	target := &sink{answer: func(n int, _ []event.Event) error {
+		if n <= 8 { // by the router's own delays this would take minutes
+			return &sinks.Partial{Errs: []error{&sinks.Throttled{After: 10 * time.Millisecond, Err: errors.New("not yet")}}}
+		}
+		return nil
+	}}
+	s := start(t, Route{Name: "healer", Sink: target, Plan: Plan{From: bus.All(), Batch: 1, Workers: 1, AckWait: 2 * time.Second, Deliveries: 20}})
+	s.publish(t, numbered(1, t.Name()))
+	eventually(t, "it arrives", func() bool { return len(target.accepted()) == 1 })
+}
+
 func TestWhatCanNotBeDecodedIsBuriedAndTheConsumerGoesOn(t *testing.T) {
 	target := &sink{}
 	s := start(t, Route{Name: "search", Sink: target})

@@ -29,7 +29,8 @@ func kindOf(name string) kind {
 		}}
 	case "restart":
 		return kind{`kind == "task" && event in ["stopped", "unhealthy"]`, router.Plan{
-			From: bus.New(), Batch: 1, Workers: 16, AckWait: 30 * time.Second, Deliveries: 20,
+			// A handler looks at a run again and again until it lives: each look is a delivery.
+			From: bus.New(), Batch: 1, Workers: 16, AckWait: 30 * time.Second, Deliveries: 200,
 		}}
 	case "sns":
 		return kind{unexpectedStops, router.Plan{
