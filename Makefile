@@ -24,8 +24,9 @@ build: ## bin/bellbuoy
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/bellbuoy ./cmd/bellbuoy
 
 .PHONY: up
+# On a terminal in a group of its own, so that Ctrl-C reaches the program, which drains and ends well, and not make.
 up: build ## build and run every role in one process; ARGS are passed on
-	bin/bellbuoy up $(ARGS)
+	@if [ -t 0 ]; then set -m; bin/bellbuoy up $(ARGS) & fg %1 >/dev/null; else exec bin/bellbuoy up $(ARGS); fi
 
 .PHONY: test
 test: $(CACHE)/testsum ## unit, component and end-to-end tests, real servers included (PKG=./router RUN=TestX)
