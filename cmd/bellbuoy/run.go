@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -65,7 +65,8 @@ func runOnce(ctx context.Context, cmd *cobra.Command, o *options, p *app.Program
 		case <-hangup:
 			next, err := o.program(cmd)
 			if err != nil {
-				_ = exitCode(errors.Join(errors.New("the new config is not used"), err), cmd.ErrOrStderr())
+				_, _ = fmt.Fprintln(cmd.ErrOrStderr(), "bellbuoy: the new config is not used:")
+				_ = exitCode(err, cmd.ErrOrStderr())
 				continue
 			}
 			cancel()
