@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/bellbuoy/bellbuoy/internal/bus"
@@ -31,6 +32,9 @@ var ErrDrillCrash = drill.ErrCrash
 func DrillAct(ctx context.Context, kind string, out io.Writer) error {
 	return drill.Act(ctx, kind, out)
 }
+
+// newestLetters is how many dead letters are looked through for one of a moment ago.
+const newestLetters = 200
 
 // alertKinds are the kinds of sinks that wake somebody: a drill of an expected stop must not reach them.
 func alertKinds() []string { return []string{"sns", "console"} }
@@ -75,31 +79,57 @@ func (p *Program) follow(ctx context.Context, b *bus.Bus, c *drill.Container, be
 	if cause := e.Data.Cause; cause != nil {
 		p.say("%-10s %s (%s)\n", "cause", cause.Class, cause.Confidence)
 	}
+	verdicts := make([]ended, len(rules))
+	var wg sync.WaitGroup
+	for i, r := range rules {
+		wg.Go(func() { verdicts[i] = judge(ctx, b, c, d, r, o) })
+	}
+	wg.Wait()
 	var missed []string
-	for _, r := range rules {
-		match, err := r.When.Match(e)
-		switch {
-		case err != nil:
+	for i, r := range rules {
+		p.say("%-10s %s\n", r.To, verdicts[i].said)
+		if !verdicts[i].well {
 			missed = append(missed, r.Name)
-			p.say("%-10s condition failed: %v\n", r.To, err)
-		case !match:
-			p.say("%-10s not for it: %s\n", r.To, r.When.Explain(e))
-		case o.Kind == "stop" && slices.Contains(alertKinds(), r.Kind):
-			missed = append(missed, r.Name)
-			p.say("%-10s ALERTS a stop that was asked for\n", r.To)
-		default:
-			if err := b.AwaitDelivered(ctx, r.Name, d.Sequence); err != nil {
-				missed = append(missed, r.Name)
-				p.say("%-10s MISSED it: %v\n", r.To, err)
-				continue
-			}
-			p.say("%-10s had it after %s\n", r.To, since(c.Ended))
 		}
 	}
 	if len(missed) > 0 {
 		return fmt.Errorf("the drill failed for route %v", missed)
 	}
 	return nil
+}
+
+// ended is how a drill ended for one route.
+type ended struct {
+	said string
+	well bool
+}
+
+// judge waits until a route is done with the stop, if it takes it.
+func judge(ctx context.Context, b *bus.Bus, c *drill.Container, d *bus.Delivery, r Rule, o DrillOptions) ended {
+	match, err := r.When.Match(&d.Event)
+	switch {
+	case err != nil:
+		return ended{fmt.Sprintf("condition failed: %v", err), false}
+	case !match:
+		return ended{"not for it: " + r.When.Explain(&d.Event), true}
+	case o.Kind == "stop" && slices.Contains(alertKinds(), r.Kind):
+		return ended{"ALERTS a stop that was asked for", false}
+	}
+	if err := b.AwaitDelivered(ctx, r.Name, d.Sequence); err != nil {
+		return ended{fmt.Sprintf("MISSED it within %s: %v", o.Timeout, err), false}
+	}
+	took := since(c.Ended)
+	// A route is done with what it could not deliver, too.
+	letters, err := b.DeadLetters().List(ctx, newestLetters)
+	if err != nil {
+		return ended{fmt.Sprintf("is done with it, delivered or not: %v", err), false}
+	}
+	for _, l := range letters {
+		if l.Route == r.Name && l.Sequence == d.Sequence {
+			return ended{fmt.Sprintf("REFUSED it, see bellbuoy dlq show %d: %s", l.Seq, oneLine(l.Reason)), false}
+		}
+	}
+	return ended{fmt.Sprintf("had it after %s", took), true}
 }
 
 func (p *Program) say(format string, args ...any) { _, _ = fmt.Fprintf(p.Out, format, args...) }

@@ -13,13 +13,14 @@ import (
 
 // checker collects faults below a path of the config.
 type checker struct {
-	places map[string]place
-	faults Faults
+	places   map[string]place
+	misspelt map[string]bool
+	faults   Faults
 }
 
 // check looks at what a single field can't tell: values, references and conditions.
-func check(c *Config, places map[string]place) Faults {
-	k := &checker{places: places}
+func check(c *Config, places map[string]place, misspelt map[string]bool) Faults {
+	k := &checker{places: places, misspelt: misspelt}
 	k.top(c)
 	k.add("aws", c.AWS.Validate())
 	for i := range c.Collectors {
@@ -122,7 +123,7 @@ func (k *checker) collector(path string, c Collector) {
 	case "docker":
 		k.add(path+".docker", c.Docker.Validate())
 	default:
-		k.at(path, "%s must name exactly one kind of collector: docker", path)
+		k.noKind(path, "collector: docker")
 	}
 }
 
@@ -139,10 +140,17 @@ func (k *checker) sink(path string, s Sink, aws awsclient.Config) {
 	case "console":
 		err = s.Console.Validate()
 	default:
-		k.at(path, "%s must name exactly one kind of sink: sns, opensearch, restart or console", path)
+		k.noKind(path, "sink: sns, opensearch, restart or console")
 		return
 	}
 	k.add(path+"."+kind, err)
+}
+
+// noKind tells that an entry has no kind or several, unless its kind is misspelt, which has been told.
+func (k *checker) noKind(path, kinds string) {
+	if !k.misspelt[path] {
+		k.at(path, "%s must name exactly one kind of %s", path, kinds)
+	}
 }
 
 func (k *checker) routes(c *Config) {

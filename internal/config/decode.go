@@ -24,6 +24,8 @@ type decoder struct {
 	defaults func(reflect.Type) (reflect.Value, bool)
 	expand   func(string) (string, error)
 	faults   Faults
+	// misspelt are the paths of mappings with an unknown key: what seems to be missing there may be that.
+	misspelt map[string]bool
 }
 
 type place struct {
@@ -127,6 +129,7 @@ func (d *decoder) structure(n ast.Node, path string, v reflect.Value) {
 		i, ok := known[key]
 		switch {
 		case !ok:
+			d.misspelt[path] = true
 			d.fault(kv.Key, "unknown key %q%s", key, didYouMean(key, sortedKeys(known)))
 		case seen[key]:
 			d.fault(kv.Key, "key %q is given twice; remove one", key)

@@ -29,7 +29,7 @@ type Loaded struct {
 // wrong the error is Faults.
 func Load(paths []string) (*Loaded, error) {
 	l := &Loaded{Config: Default(), refs: map[string]string{}}
-	d := &decoder{places: map[string]place{}, refs: l.refs, defaults: componentDefault, expand: expand}
+	d := &decoder{places: map[string]place{}, misspelt: map[string]bool{}, refs: l.refs, defaults: componentDefault, expand: expand}
 	files, faults := list(paths)
 	d.faults = faults
 	for _, file := range files {
@@ -37,7 +37,7 @@ func Load(paths []string) (*Loaded, error) {
 	}
 	l.Files = files
 	readEnvironment(d, &l.Config)
-	d.faults = append(d.faults, check(&l.Config, d.places)...)
+	d.faults = append(d.faults, check(&l.Config, d.places, d.misspelt)...)
 	if len(d.faults) > 0 {
 		return nil, d.faults.sorted()
 	}
