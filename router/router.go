@@ -54,17 +54,22 @@ func New(routes []Route, deps Deps) (*Router, error) {
 	return r, nil
 }
 
-// Open makes the durable consumer of every route, so that no event published from then on is missed.
+// Open makes the durable consumers of every route, so that no event published from then on is missed:
+// one for the stream's events and one for what is redriven from the dead letters.
 func (r *Router) Open(ctx context.Context) error {
 	for _, rt := range r.routes {
-		source, err := r.deps.Consumer(ctx, bus.ConsumerConfig{
+		events := bus.ConsumerConfig{
 			Name: rt.Name, Filters: rt.When.Subjects(), From: rt.Plan.From, AckWait: rt.Plan.AckWait,
 			MaxAckPending: max(4*rt.Plan.Batch*rt.Plan.Workers, 256),
-		})
-		if err != nil {
-			return fmt.Errorf("open the consumer of route %q: %w", rt.Name, err)
 		}
-		rt.source = source
+		redriven := bus.ConsumerConfig{Name: rt.Name, Redriven: true, AckWait: rt.Plan.AckWait, MaxAckPending: events.MaxAckPending}
+		for _, c := range []bus.ConsumerConfig{events, redriven} {
+			source, err := r.deps.Consumer(ctx, c)
+			if err != nil {
+				return fmt.Errorf("open the consumer of route %q: %w", rt.Name, err)
+			}
+			rt.intakes = append(rt.intakes, &intake{source: source})
+		}
 	}
 	return nil
 }

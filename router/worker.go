@@ -12,6 +12,9 @@ import (
 	"github.com/bellbuoy/bellbuoy/schemas/event"
 )
 
+// probeTime bounds how long a probe waits for an event.
+const probeTime = 500 * time.Millisecond
+
 // sendGrace is how long a Send may go on after the router was told to stop.
 const sendGrace = 5 * time.Second
 
@@ -22,9 +25,22 @@ type route struct {
 	letters DeadLetters
 	logger  *slog.Logger
 	metrics routeMetrics
-	source  Source
+	intakes []*intake // the stream's events and what is redriven
+}
 
-	fetching sync.Mutex // the source serves one Fetch at a time
+// intake is a consumer that the workers of a route share.
+type intake struct {
+	mu     sync.Mutex // the source serves one Fetch at a time
+	source Source
+}
+
+func (in *intake) fetch(ctx context.Context, most int, linger time.Duration) ([]*bus.Delivery, error) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return in.source.Fetch(ctx, most, linger)
 }
 
 // batch is what one worker has in hand: deliveries[i] carries events[i].
@@ -33,33 +49,36 @@ type batch struct {
 	events     []event.Event
 }
 
-// run works with as many workers as the plan says, until ctx ends.
+// run works with as many workers as the plan says, and one for what is redriven, until ctx ends.
 func (rt *route) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	for range rt.Plan.Workers {
-		g.Go(func() error { return rt.work(ctx) })
+	for i, in := range rt.intakes {
+		workers := rt.Plan.Workers
+		if i > 0 {
+			workers = 1
+		}
+		for range workers {
+			g.Go(func() error { return rt.work(ctx, in) })
+		}
 	}
 	err := g.Wait()
-	if closeErr := rt.source.Close(); closeErr != nil {
-		rt.logger.Warn("consumer not closed", "err", closeErr)
+	for _, in := range rt.intakes {
+		if closeErr := in.source.Close(); closeErr != nil {
+			rt.logger.Warn("consumer not closed", "err", closeErr)
+		}
 	}
 	return err
 }
 
 // work fetches, sends and settles batches until ctx ends.
-func (rt *route) work(ctx context.Context) error {
+func (rt *route) work(ctx context.Context, in *intake) error {
 	for {
 		probe, err := rt.breaker.enter(ctx)
 		if err != nil {
 			return err
 		}
-		most := rt.Plan.Batch
-		if probe {
-			most = 1
-		}
-		fetched, err := rt.fetch(ctx, most)
+		fetched, err := rt.fetch(ctx, in, probe)
 		if err != nil {
-			rt.breaker.release()
 			return err
 		}
 		b := rt.match(ctx, fetched)
@@ -71,13 +90,22 @@ func (rt *route) work(ctx context.Context) error {
 	}
 }
 
-func (rt *route) fetch(ctx context.Context, most int) ([]*bus.Delivery, error) {
-	rt.fetching.Lock()
-	defer rt.fetching.Unlock()
-	if err := ctx.Err(); err != nil {
-		return nil, err
+// fetch gets the next batch. A probe is one event, and its wait is bounded: another worker may have what
+// this one waits for. It then returns nothing.
+func (rt *route) fetch(ctx context.Context, in *intake, probe bool) ([]*bus.Delivery, error) {
+	if !probe {
+		return in.fetch(ctx, rt.Plan.Batch, rt.Plan.Linger)
 	}
-	return rt.source.Fetch(ctx, most, rt.Plan.Linger)
+	bounded, cancel := context.WithTimeout(ctx, probeTime)
+	defer cancel()
+	fetched, err := in.fetch(bounded, 1, 0)
+	if err != nil {
+		rt.breaker.release()
+		if ctx.Err() == nil && bounded.Err() != nil {
+			return nil, nil
+		}
+	}
+	return fetched, err
 }
 
 // match keeps what the sink is to get and settles the rest.

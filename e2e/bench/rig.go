@@ -58,7 +58,7 @@ const routeName = "search"
 // plan is that of a route to OpenSearch in the product.
 func plan() router.Plan {
 	return router.Plan{
-		From: bus.All(), Batch: 1000, Linger: 10 * time.Millisecond, Workers: 2, AckWait: time.Minute, Deliveries: 50,
+		From: bus.All(), Batch: 1000, Linger: 2 * time.Millisecond, Workers: 2, AckWait: time.Minute, Deliveries: 50,
 	}
 }
 

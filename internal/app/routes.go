@@ -25,7 +25,7 @@ func kindOf(name string) kind {
 	switch name {
 	case "opensearch":
 		return kind{"", router.Plan{
-			From: bus.All(), Batch: 1000, Linger: 10 * time.Millisecond, Workers: 2, AckWait: time.Minute, Deliveries: 50,
+			From: bus.All(), Batch: 1000, Linger: 2 * time.Millisecond, Workers: 2, AckWait: time.Minute, Deliveries: 50,
 		}}
 	case "restart":
 		return kind{`kind == "task" && event in ["stopped", "unhealthy"]`, router.Plan{

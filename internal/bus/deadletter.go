@@ -150,7 +150,7 @@ func (q *DeadLetters) redrive(ctx context.Context, seq uint64) error {
 	}
 	letter := letterOf(msg.Header, msg.Data, seq)
 	route := event.Token(letter.Route)
-	if _, err := q.b.js.Consumer(ctx, EventsStream, route); err != nil {
+	if _, err := q.b.js.Consumer(ctx, EventsStream, redrivenDurable(route)); err != nil {
 		return fmt.Errorf("route %q has no consumer that could take it: %w", letter.Route, err)
 	}
 	header := nats.Header{}

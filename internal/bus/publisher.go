@@ -19,6 +19,8 @@ const (
 	// groupFrom is from how many waiting events on one atomic batch is cheaper than one sync each;
 	// groupMax bounds the batch and with it the latency of the last in it.
 	groupFrom, groupMax = 32, 512
+	// usualSize holds most events, so that encoding does not grow its buffer again and again.
+	usualSize = 2 << 10
 	// attemptTimeout is after what time without an answer an outcome counts as unknown.
 	attemptTimeout = 5 * time.Second
 	// drainBound is how long Run goes on after its context has ended, for what is queued.
@@ -110,7 +112,7 @@ func (p *Publisher) PublishAsync(ctx context.Context, e event.Event, done func(e
 }
 
 func newItem(e *event.Event, done func(error)) (*item, error) {
-	data, err := event.Append(nil, e)
+	data, err := event.Append(make([]byte, 0, usualSize), e) // the client keeps it until it is acknowledged
 	if err != nil {
 		return nil, err
 	}

@@ -125,7 +125,8 @@ func TestDeadLetterAndRedrive(t *testing.T) {
 	b := bustest.Connect(t, bus.Options{Server: s})
 	bustest.Publish(t, b, bustest.Event(1))
 	search := consumer(t, b, bus.ConsumerConfig{Name: "search"})
-	pager := consumer(t, b, bus.ConsumerConfig{Name: "page payments", From: bus.New()})
+	redriven := consumer(t, b, bus.ConsumerConfig{Name: "search", Redriven: true})
+	pager := consumer(t, b, bus.ConsumerConfig{Name: "page payments", Redriven: true})
 	dlq := b.DeadLetters()
 	d := bustest.Fetch(t, search, 1)[0]
 	letter := bus.DeadLetter{Route: "search", Class: "permanent", Reason: "mapping:\nfield x " + strings.Repeat("é", 2000)}
@@ -147,7 +148,7 @@ func TestDeadLetterAndRedrive(t *testing.T) {
 	assert.Equal(t, got, shown)
 
 	require.NoError(t, dlq.Redrive(ctx, got.Seq))
-	again := bustest.Fetch(t, search, 1)[0]
+	again := bustest.Fetch(t, redriven, 1)[0]
 	assert.Equal(t, bustest.Event(1), again.Event)
 	assert.True(t, strings.HasPrefix(again.Subject, "bellbuoy.retry.v1.search.test.docker."))
 	require.ErrorIs(t, dlq.Redrive(ctx, got.Seq), bus.ErrNoDeadLetter)
@@ -191,8 +192,9 @@ func TestUndecodableDeadLetter(t *testing.T) {
 	require.Len(t, list, 1)
 	assert.Equal(t, "page payments", list[0].Route)
 	require.Error(t, list[0].Err)
+	redriven := consumer(t, b, bus.ConsumerConfig{Name: "page payments", Redriven: true})
 	require.NoError(t, b.DeadLetters().Redrive(ctx, list[0].Seq))
-	assert.Equal(t, "?", string(bustest.Fetch(t, c, 1)[0].Raw))
+	assert.Equal(t, "?", string(bustest.Fetch(t, redriven, 1)[0].Raw))
 
 	require.NoError(t, b.DeadLetters().Put(ctx, d, bus.DeadLetter{Route: "gone", Class: "decode", Reason: "x"}))
 	list, err = b.DeadLetters().List(ctx, 10)
