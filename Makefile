@@ -37,6 +37,14 @@ test: $(CACHE)/testsum ## unit, component and end-to-end tests, real servers inc
 e2e: ## the end-to-end tests only
 	$(MAKE) test PKG=./e2e/...
 
+.PHONY: chaos
+chaos: ## 200 containers end in every way while the program is killed again and again; prints the table
+	$(MAKE) test PKG=./e2e RUN=TestChaos TESTARGS=-v
+
+.PHONY: outage
+outage: ## OpenSearch away and SNS throttled for a minute under load; prints the latencies
+	BELLBUOY_E2E_LONG=1 $(MAKE) test PKG=./e2e RUN=TestOutages TESTARGS=-v
+
 .PHONY: bench
 bench: ## throughput and latency of the whole pipeline; ARGS are passed on
 	go run ./e2e/bench $(ARGS)

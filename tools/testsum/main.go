@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 )
@@ -34,6 +35,7 @@ type summary struct {
 	output                  map[string][]string // by package and test, of tests that have not ended
 	running                 map[string]map[string]bool
 	build                   map[string][]string
+	verbose                 bool // each test's output as it comes, not only that of failed ones
 	failures, skips         []string
 }
 
@@ -53,7 +55,7 @@ func run(args []string) int {
 		fmt.Fprintln(os.Stderr, "testsum:", err)
 		return 1
 	}
-	s := &summary{out: os.Stdout, output: map[string][]string{}, running: map[string]map[string]bool{}, build: map[string][]string{}}
+	s := &summary{out: os.Stdout, verbose: slices.Contains(args, "-v"), output: map[string][]string{}, running: map[string]map[string]bool{}, build: map[string][]string{}}
 	readErr := s.read(pipe)
 	return s.end(errors.Join(readErr, cmd.Wait()), time.Since(start))
 }
@@ -91,6 +93,10 @@ func (s *summary) take(e testEvent) {
 	case "output":
 		if strings.HasPrefix(e.Output, "=== ") {
 			return // Progress, which go test shows only with -v.
+		}
+		if e.Test != "" && s.verbose {
+			fmt.Fprint(s.out, e.Output)
+			return
 		}
 		if e.Test != "" {
 			s.output[key] = append(s.output[key], e.Output)
