@@ -192,6 +192,7 @@ func history(t *testing.T, conn *nats.Conn, subject string) []string {
 	require.NoError(t, err)
 	c, err := js.OrderedConsumer(t.Context(), "BELLBUOY_EVENTS", jetstream.OrderedConsumerConfig{FilterSubjects: []string{subject}})
 	require.NoError(t, err)
+	defer func() { assert.NoError(t, js.DeleteConsumer(t.Context(), "BELLBUOY_EVENTS", c.CachedInfo().Name)) }()
 	var words []string
 	for pending := c.CachedInfo().NumPending; pending > 0; {
 		m, err := c.Next(jetstream.FetchMaxWait(within))

@@ -57,6 +57,8 @@ const (
 	pinnedGroup       = "route"
 	// floorEvery is how often Fetch looks how far the route has come.
 	floorEvery = 15 * time.Second
+	// closeTimeout bounds the round trip that shows that nothing more will come.
+	closeTimeout = time.Second
 	// lookTimeout bounds that look, behind which events wait.
 	lookTimeout = time.Second
 )
@@ -264,9 +266,14 @@ func (c *Consumer) oldest(ctx context.Context, info *jetstream.ConsumerInfo) (ti
 // Close stops getting events and lets another instance of a pinned route take over at once. What was not
 // acknowledged comes again.
 func (c *Consumer) Close() error {
-	if err := c.sub.Unsubscribe(); err != nil && !errors.Is(err, nats.ErrConnectionClosed) && !errors.Is(err, nats.ErrBadSubscription) {
+	// The server may be sending: what it sent must be here before the rest of this is done.
+	if err := c.sub.Drain(); err != nil && !errors.Is(err, nats.ErrConnectionClosed) && !errors.Is(err, nats.ErrBadSubscription) {
 		return fmt.Errorf("close the consumer of route %s: %w", c.cfg.Name, err)
 	}
+	if err := c.b.nc.FlushTimeout(closeTimeout); err != nil {
+		c.b.o.Logger.Debug("consumer closed without an answer", "route", c.cfg.Name, "err", err)
+	}
+	c.giveBack()
 	if c.pinID == "" || !c.b.nc.IsConnected() {
 		return nil
 	}
@@ -280,4 +287,23 @@ func (c *Consumer) Close() error {
 		return fmt.Errorf("unpin route %s: %w", c.cfg.Name, err)
 	}
 	return nil
+}
+
+// giveBack lets come again at once what the server sent and no Fetch has taken.
+func (c *Consumer) giveBack() {
+	for {
+		select {
+		case msg, open := <-c.msgs:
+			if !open {
+				return
+			}
+			if d := c.take(msg); d != nil {
+				if err := d.NakAfter(0); err != nil {
+					c.b.o.Logger.Debug("delivery not given back", "route", c.cfg.Name, "err", err)
+				}
+			}
+		default:
+			return
+		}
+	}
 }

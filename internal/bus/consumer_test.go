@@ -57,17 +57,20 @@ func TestFetchWaitsAndLingers(t *testing.T) {
 
 	p := bustest.Publisher(t, b)
 	require.NoError(t, p.Publish(t.Context(), bustest.Event(0)))
-	time.AfterFunc(100*time.Millisecond, func() { assert.NoError(t, p.Publish(t.Context(), bustest.Event(1))) })
+	published := make(chan error, 2)
+	time.AfterFunc(100*time.Millisecond, func() { published <- p.Publish(t.Context(), bustest.Event(1)) })
 	got, err := c.Fetch(t.Context(), 10, time.Second)
 	require.NoError(t, err)
 	assert.Len(t, got, 2, "the one that came within the linger is in")
 
-	time.AfterFunc(50*time.Millisecond, func() { assert.NoError(t, p.Publish(t.Context(), bustest.Event(2))) })
+	time.AfterFunc(50*time.Millisecond, func() { published <- p.Publish(t.Context(), bustest.Event(2)) })
 	began := time.Now()
 	got, err = c.Fetch(t.Context(), 10, 0)
 	require.NoError(t, err)
 	assert.Len(t, got, 1)
 	assert.Less(t, time.Since(began), time.Second, "without linger it returns with the first")
+	require.NoError(t, <-published)
+	require.NoError(t, <-published)
 }
 
 func TestFetchAtMaxAckPending(t *testing.T) {
