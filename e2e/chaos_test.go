@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -64,29 +65,25 @@ sinks:
   search: {opensearch: {addresses: ["`+x.node.URL+`"], prefix: "`+x.prefix+`", refresh_interval: 1s}}
   healer: {restart: {mode: act, verify_after: 1s}}
 `)
-	require.NoError(t, p.start("up"))
-	eventually(t, time.Minute, "it watches", func() bool { return strings.Contains(p.out.String(), "Docker") })
-
-	kills := make(chan int, 1)
-	enough := make(chan struct{})
-	go func() { kills <- harass(p, enough) }()
+	p.up(t)
+	truth, seed := newWitness(t, d), uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	enough := harass(t, p, rand.New(rand.NewPCG(seed, 0)))
 	lives := live(t, d, 200)
-	close(enough)
-	killed := <-kills
+	killed := enough()
 
 	expect := tally(lives)
 	eventually(t, 2*time.Minute, "every stop is in the index", func() bool { return len(x.stopsPerRun(t)) >= expect.stops })
 	alerts := m.Messages(t, queue, 2*time.Minute, func(taken []sqstypes.Message) bool {
 		return len(alerted(lives, taken)) >= expect.unexpected
 	})
-	_, errs, code := p.run(t, "dlq", "list", "-c", p.config)
-	require.Zero(t, code, errs)
-	letters, _, _ := p.run(t, "dlq", "list", "-c", p.config)
+	alerts = append(alerts, m.Messages(t, queue, within, nil)...)
 
-	missing, double := compare(lives, x.stopsPerRun(t))
 	told := alerted(lives, alerts)
 	starts := startsOf(t, d, x, lives)
-	t.Logf("killed %d times\n%s", killed, table(lives, x.stopsPerRun(t), told, starts))
+	indexed := x.stopsPerRun(t)
+	missing, double := compare(lives, truth, indexed)
+	t.Logf("killed %d times\n%s", killed, table(lives, truth, indexed, told, starts))
 	assert.GreaterOrEqual(t, killed, 20)
 	assert.Zero(t, missing, "stops that are not in the index")
 	assert.Zero(t, double, "stops that are in the index twice")
@@ -96,30 +93,43 @@ sinks:
 		} else {
 			assert.Zero(t, told[l.id], "an alert of %s, which was wanted", l.container)
 		}
-		if l.runs > 1 {
-			assert.Equal(t, l.runs, starts[l.id], "starts of %s", l.container)
-		}
+		begun, _ := truth.of(l.id)
+		assert.Equal(t, l.runs, begun, "starts of %s, as the daemon tells", l.container)
+		assert.Equal(t, l.runs, starts[l.id], "starts of %s in the index", l.container)
 	}
-	assert.Contains(t, letters, "no dead letters")
+	assert.Contains(t, p.deadLetters(t), "no dead letters")
 }
 
-// harass kills the program at random and starts it again, at least 20 times and until enough.
-func harass(p *program, enough <-chan struct{}) int {
+// harass kills the program at random and starts it again until the function that it returns is called,
+// but at least 20 times. That returns how often.
+func harass(t *testing.T, p *program, random *rand.Rand) func() int {
+	t.Helper()
+	enough, done := make(chan struct{}), make(chan struct{})
 	killed := 0
-	for {
-		select {
-		case <-time.After(500*time.Millisecond + rand.N(1500*time.Millisecond)):
-		case <-enough:
-			if killed >= 20 {
-				return killed
+	go func() {
+		defer close(done)
+		for wanted := true; wanted || killed < 20; killed++ {
+			timer := time.NewTimer(500*time.Millisecond + time.Duration(random.Int64N(int64(1500*time.Millisecond))))
+			select {
+			case <-timer.C:
+			case <-enough:
+				wanted = false
+				<-timer.C
+			}
+			_ = p.kill()
+			if err := p.start("up"); !assert.NoError(t, err) {
+				return
 			}
 		}
-		_ = p.kill()
-		killed++
-		if err := p.start("up"); err != nil {
-			return -1
-		}
+	}()
+	var once sync.Once
+	stop := func() int {
+		once.Do(func() { close(enough) })
+		<-done
+		return killed
 	}
+	t.Cleanup(func() { stop() })
+	return stop
 }
 
 // live starts n containers, one way of ending after another, and waits for their ends.
@@ -183,14 +193,12 @@ func (x *index) perTask(t *testing.T, name string) map[string]int {
 	return counts
 }
 
-func compare(lives []life, indexed map[string]int) (missing, double int) {
+// compare holds the index against what the daemon told.
+func compare(lives []life, truth *witness, indexed map[string]int) (missing, double int) {
 	for _, l := range lives {
-		switch n := indexed[l.id]; {
-		case n == 0:
-			missing++
-		case n > 1:
-			double++
-		}
+		_, ends := truth.of(l.id)
+		missing += max(ends-indexed[l.id], 0)
+		double += max(indexed[l.id]-ends, 0)
 	}
 	return missing, double
 }
@@ -221,8 +229,8 @@ func startsOf(t *testing.T, d *harness.Docker, x *index, lives []life) map[strin
 	return x.perTask(t, "task.started")
 }
 
-func table(lives []life, indexed, told, starts map[string]int) string {
-	type row struct{ n, once, more, alerts, repeats, starts int }
+func table(lives []life, truth *witness, indexed, told, starts map[string]int) string {
+	type row struct{ n, ends, begun, once, more, alerts, repeats, starts int }
 	rows := map[string]*row{}
 	for _, l := range lives {
 		r := rows[l.name]
@@ -232,22 +240,20 @@ func table(lives []life, indexed, told, starts map[string]int) string {
 		}
 		r.n++
 		r.starts += starts[l.id]
-		switch n := indexed[l.id]; {
-		case n == 1:
-			r.once++
-		case n > 1:
-			r.more++
-		}
+		begun, ends := truth.of(l.id)
+		r.begun, r.ends = r.begun+begun, r.ends+ends
+		r.once += min(indexed[l.id], ends)
+		r.more += max(indexed[l.id]-ends, 0)
 		if told[l.id] > 0 {
 			r.alerts++
 			r.repeats += told[l.id] - 1
 		}
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%-10s %5s %8s %8s %8s %8s %8s\n", "end", "n", "indexed", "double", "alerted", "repeats", "starts")
+	fmt.Fprintf(&b, "%-10s %5s %8s %8s %8s %8s %8s %8s %8s\n", "end", "n", "stops", "indexed", "double", "alerted", "repeats", "starts", "indexed")
 	for _, e := range ends() {
 		if r := rows[e.name]; r != nil {
-			fmt.Fprintf(&b, "%-10s %5d %8d %8d %8d %8d %8d\n", e.name, r.n, r.once, r.more, r.alerts, r.repeats, r.starts)
+			fmt.Fprintf(&b, "%-10s %5d %8d %8d %8d %8d %8d %8d %8d\n", e.name, r.n, r.ends, r.once, r.more, r.alerts, r.repeats, r.begun, r.starts)
 		}
 	}
 	return b.String()

@@ -88,6 +88,20 @@ func (s *subscriber) all() []received {
 	return append([]received(nil), s.messages...)
 }
 
+// arrivals tells by workload when its first message came.
+func (s *subscriber) arrivals(t *testing.T) func(workload string) (time.Time, bool) {
+	t.Helper()
+	first := map[string]time.Time{}
+	for _, m := range s.all() {
+		var e plain
+		require.NoError(t, json.Unmarshal(m.Data, &e))
+		if _, ok := first[e.Data.Workload]; !ok {
+			first[e.Data.Workload] = m.at
+		}
+	}
+	return func(workload string) (time.Time, bool) { at, ok := first[workload]; return at, ok }
+}
+
 // await waits for an event of this type about the task and returns it with its message.
 func (s *subscriber) await(t *testing.T, eventType, task string) (plain, received) {
 	t.Helper()
