@@ -29,23 +29,36 @@ func (k *killTimes) note(m *events.Message) {
 	k.at, k.ids = append(k.at, m.TimeNano), append(k.ids, m.Actor.ID)
 }
 
-// together returns the containers of the largest group that was signalled within one second, not
-// longer than the grace of a shutdown before end.
+// together returns the containers of the last group that was signalled within one second, not longer
+// than the grace of a shutdown before end. Signals to some of a group again, as a daemon sends them to
+// who did not obey, do not make another one.
 func (k *killTimes) together(end int64) map[string]bool {
-	var best map[string]bool
-	for i, from := range k.at {
-		if end-from > shutdownGrace && end < maxTime {
-			continue
-		}
-		group := map[string]bool{}
-		for j := i; j < len(k.at) && k.at[j]-from <= togetherTime; j++ {
-			group[k.ids[j]] = true
-		}
-		if len(group) > len(best) {
-			best = group
+	var last map[string]bool
+	for i := len(k.at) - 1; i >= 0 && (end == maxTime || end-k.at[i] <= shutdownGrace); i-- {
+		group := k.upTo(i)
+		if len(group) > 1 && (last == nil || len(group) > len(last) && containsAll(group, last)) {
+			last = group
 		}
 	}
-	return best
+	return last
+}
+
+// upTo returns the containers that were signalled in the second that ends with signal i.
+func (k *killTimes) upTo(i int) map[string]bool {
+	group := map[string]bool{}
+	for j := i; j >= 0 && k.at[i]-k.at[j] <= togetherTime; j-- {
+		group[k.ids[j]] = true
+	}
+	return group
+}
+
+func containsAll(group, part map[string]bool) bool {
+	for id := range part {
+		if !group[id] {
+			return false
+		}
+	}
+	return true
 }
 
 const maxTime = 1<<63 - 1
