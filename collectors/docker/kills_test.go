@@ -7,6 +7,9 @@ import (
 
 	"github.com/moby/moby/api/types/events"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/bellbuoy/bellbuoy/internal/cause"
 )
 
 // A shutdown is told by the last group of containers that were signalled together, however many others
@@ -54,4 +57,23 @@ func TestContainersSignalledTogether(t *testing.T) {
 			assert.Equal(t, want, got)
 		})
 	}
+}
+
+// The stream begins a little before the first start. What ended there is no news, but a signal of then
+// explains an end of now.
+func TestNothingBeforeTheFirstStartIsTold(t *testing.T) {
+	const from = int64(time.Hour)
+	m := newMachine(origin{"local", "n", "engine"}, cause.Docker(), from)
+	m.first = true
+	send := func(action events.Action, at int64, attributes map[string]string) []out {
+		return m.event(input{now: at, msg: &events.Message{
+			Type: events.ContainerEventType, Action: action, Actor: events.Actor{ID: "a", Attributes: attributes}, TimeNano: at,
+		}}).outs
+	}
+	assert.Empty(t, send(events.ActionStart, from-3, nil))
+	assert.Empty(t, send(events.ActionKill, from-2, map[string]string{"signal": "15"}))
+	told := append(send(events.ActionDie, from+1, map[string]string{"exitCode": "143"}), m.due(1<<62)...)
+	require.Len(t, told, 1)
+	assert.Equal(t, "user.stop", told[0].event.Data.Cause.Class)
+	assert.Empty(t, send(events.ActionDie, from-1, nil))
 }

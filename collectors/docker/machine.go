@@ -21,7 +21,10 @@ type machine struct {
 	acting func(id string) bool // whether a restart handler acts on a container now; nil: never
 	holds  func(*task, *stop) time.Duration
 	// from is when watching began, in ns: an unknown container's life before it is not told.
-	from  int64
+	from int64
+	// first says that nobody watched before from, so that no event before it is told. The stream begins a
+	// little earlier; what it says there of signals is evidence for an end that comes later.
+	first bool
 	tasks map[string]*task
 	held  map[string]*task // those with a pending end
 	gone  map[string]int64 // when containers were removed; ids are never used again
@@ -95,6 +98,10 @@ func (m *machine) event(in input) step {
 	case m.gone[id] != 0:
 		return step{ignored: "the container was removed before"}
 	}
+	early := m.first && in.msg.TimeNano < m.from
+	if early && name != "kill" && name != "oom" {
+		return step{ignored: "nobody watched yet"}
+	}
 	t := m.tasks[id]
 	if t == nil {
 		t = &task{id: id}
@@ -107,6 +114,9 @@ func (m *machine) event(in input) step {
 	t.Last = max(t.Last, in.msg.TimeNano)
 	var s step
 	handle(m, t, in, &s)
+	if early {
+		return step{ignored: "nobody watched yet"}
+	}
 	return s
 }
 

@@ -78,6 +78,7 @@ func (c *Collector) newWatch(ctx context.Context, cli *client.Client, d daemon) 
 	w.reader = newReader(from)
 	for i := range w.shards {
 		w.shards[i] = newShard(w, from)
+		w.shards[i].machine.first = saved == nil
 	}
 	if saved != nil {
 		for id, m := range saved.Tasks {
