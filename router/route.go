@@ -39,6 +39,8 @@ type Plan struct {
 // Source is the route's durable consumer; *bus.Consumer is one.
 type Source interface {
 	Fetch(ctx context.Context, most int, linger time.Duration) ([]*bus.Delivery, error)
+	// Drain returns what was on its way when the last Fetch ended.
+	Drain() []*bus.Delivery
 	Close() error
 }
 

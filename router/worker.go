@@ -63,6 +63,7 @@ func (rt *route) run(ctx context.Context) error {
 	}
 	err := g.Wait()
 	for _, in := range rt.intakes {
+		rt.deliver(ctx, in.source.Drain())
 		if closeErr := in.source.Close(); closeErr != nil {
 			rt.logger.Warn("consumer not closed", "err", closeErr)
 		}
@@ -81,13 +82,18 @@ func (rt *route) work(ctx context.Context, in *intake) error {
 		if err != nil {
 			return err
 		}
-		b := rt.match(ctx, fetched)
-		if len(b.events) == 0 {
-			rt.breaker.release()
-			continue
-		}
-		rt.settle(ctx, b, rt.send(ctx, b))
+		rt.deliver(ctx, fetched)
 	}
+}
+
+// deliver takes what was fetched to its end, also when ctx has ended meanwhile.
+func (rt *route) deliver(ctx context.Context, fetched []*bus.Delivery) {
+	b := rt.match(ctx, fetched)
+	if len(b.events) == 0 {
+		rt.breaker.release()
+		return
+	}
+	rt.settle(ctx, b, rt.send(ctx, b))
 }
 
 // fetch gets the next batch. A probe is one event, and its wait is bounded: another worker may have what

@@ -102,6 +102,7 @@ func (w *wiring) buildRouter(cfg *config.Config, ps parts) (*router.Router, erro
 	}
 	return router.New(routes, router.Deps{
 		Consumer: func(ctx context.Context, c bus.ConsumerConfig) (router.Source, error) {
+			c.Alone = w.stream.server != nil // our own server serves this process alone
 			return w.stream.bus.Consumer(ctx, c)
 		},
 		DeadLetters: w.stream.bus.DeadLetters(), Logger: w.logger, Registerer: w.registry,

@@ -45,6 +45,9 @@ type ConsumerConfig struct {
 	// It is a consumer of its own, because a second filter makes the server look at every subject for each
 	// message: ten times the CPU of one filter (nats-server 2.15.2, measured).
 	Redriven bool
+	// Alone says that nobody else can hold events of this consumer, as with an embedded server: what an
+	// earlier process was given and did not answer comes at once, and not after AckWait.
+	Alone bool
 	// Pinned lets only one of several instances of the route get events. Another takes over when it closes,
 	// or 15 s after its last Fetch.
 	Pinned bool
@@ -57,8 +60,10 @@ const (
 	pinnedGroup       = "route"
 	// floorEvery is how often Fetch looks how far the route has come.
 	floorEvery = 15 * time.Second
-	// closeTimeout bounds the round trip that shows that nothing more will come.
-	closeTimeout = time.Second
+	// reclaimTime is more than the server needs to see that an AckWait has passed.
+	reclaimTime = 250 * time.Millisecond
+	// drainTimeout bounds the round trip that shows that nothing more will come.
+	drainTimeout = time.Second
 	// lookTimeout bounds that look, behind which events wait.
 	lookTimeout = time.Second
 )
@@ -108,6 +113,11 @@ func (b *Bus) Consumer(ctx context.Context, cfg ConsumerConfig) (*Consumer, erro
 	c.next = "$JS.API.CONSUMER.MSG.NEXT." + EventsStream + "." + c.durable()
 	if err := c.provision(ctx); err != nil {
 		return nil, err
+	}
+	if cfg.Alone {
+		if err := c.reclaim(ctx); err != nil {
+			return nil, fmt.Errorf("take back what an earlier process held for route %s: %w", cfg.Name, err)
+		}
 	}
 	var err error
 	if c.sub, err = b.nc.ChanSubscribe(c.inbox, c.msgs); err != nil {
@@ -178,6 +188,25 @@ func (c *Consumer) config() jetstream.ConsumerConfig {
 		conf.PriorityPolicy, conf.PriorityGroups, conf.PinnedTTL = jetstream.PriorityPolicyPinned, []string{pinnedGroup}, pinnedTTL
 	}
 	return conf
+}
+
+// reclaim lets come again what was given and not answered. The server looks at it shortly after its
+// AckWait was changed (100 ms in nats-server 2.15.2), so that is made as short as can be for a moment.
+func (c *Consumer) reclaim(ctx context.Context) error {
+	have, err := c.b.js.Consumer(ctx, EventsStream, c.durable())
+	if err != nil || have.CachedInfo().NumAckPending == 0 {
+		return err
+	}
+	conf := have.CachedInfo().Config
+	usual := conf.AckWait
+	conf.AckWait = time.Millisecond
+	if _, err := c.b.js.UpdateConsumer(ctx, EventsStream, conf); err != nil {
+		return err
+	}
+	waited := backoff.Sleep(ctx, reclaimTime)
+	conf.AckWait = usual
+	_, err = c.b.js.UpdateConsumer(context.WithoutCancel(ctx), EventsStream, conf)
+	return errors.Join(waited, err)
 }
 
 // restore provisions the consumer again until that works or ctx ends.
@@ -266,14 +295,9 @@ func (c *Consumer) oldest(ctx context.Context, info *jetstream.ConsumerInfo) (ti
 // Close stops getting events and lets another instance of a pinned route take over at once. What was not
 // acknowledged comes again.
 func (c *Consumer) Close() error {
-	// The server may be sending: what it sent must be here before the rest of this is done.
-	if err := c.sub.Drain(); err != nil && !errors.Is(err, nats.ErrConnectionClosed) && !errors.Is(err, nats.ErrBadSubscription) {
+	if err := c.sub.Unsubscribe(); err != nil && !errors.Is(err, nats.ErrConnectionClosed) && !errors.Is(err, nats.ErrBadSubscription) {
 		return fmt.Errorf("close the consumer of route %s: %w", c.cfg.Name, err)
 	}
-	if err := c.b.nc.FlushTimeout(closeTimeout); err != nil {
-		c.b.o.Logger.Debug("consumer closed without an answer", "route", c.cfg.Name, "err", err)
-	}
-	c.giveBack()
 	if c.pinID == "" || !c.b.nc.IsConnected() {
 		return nil
 	}
@@ -289,21 +313,22 @@ func (c *Consumer) Close() error {
 	return nil
 }
 
-// giveBack lets come again at once what the server sent and no Fetch has taken.
-func (c *Consumer) giveBack() {
+// Drain ends the pull that is open and returns what the server had sent for it. Left behind, that would
+// come again only after AckWait: a server that is stopped forgets who asked for it to come sooner. Fetch
+// has returned by then and is not called again; Close comes after.
+func (c *Consumer) Drain() []*Delivery {
+	if c.sub.Drain() != nil || c.b.nc.FlushTimeout(drainTimeout) != nil {
+		return nil // not connected: it comes again in any case
+	}
+	var got []*Delivery
 	for {
 		select {
-		case msg, open := <-c.msgs:
-			if !open {
-				return
-			}
+		case msg := <-c.msgs:
 			if d := c.take(msg); d != nil {
-				if err := d.NakAfter(0); err != nil {
-					c.b.o.Logger.Debug("delivery not given back", "route", c.cfg.Name, "err", err)
-				}
+				got = append(got, d)
 			}
 		default:
-			return
+			return got
 		}
 	}
 }

@@ -86,6 +86,27 @@ func TestFetchAtMaxAckPending(t *testing.T) {
 	assert.Equal(t, bustest.Event(4), bustest.Fetch(t, c, 1)[0].Event)
 }
 
+// What a process held when it died must not wait for its AckWait, if there is only one process.
+func TestAloneGetsAtOnceWhatAnEarlierOneHeld(t *testing.T) {
+	b := bustest.New(t)
+	bustest.Publish(t, b, bustest.Numbers(0, 5)...)
+	cfg := bus.ConsumerConfig{Name: "pager", AckWait: time.Hour, Alone: true}
+	died := consumer(t, b, cfg)
+	got := bustest.Fetch(t, died, 5)
+	require.NoError(t, got[0].Ack())
+	require.NoError(t, died.Close())
+
+	again := consumer(t, b, cfg)
+	got = bustest.Fetch(t, again, 4)
+	for _, d := range got {
+		assert.Equal(t, 2, d.Attempt)
+	}
+	bounded, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	_, err := again.Fetch(bounded, 1, 0)
+	require.ErrorIs(t, err, context.DeadlineExceeded, "AckWait is an hour again")
+}
+
 func TestRedelivery(t *testing.T) {
 	b := bustest.New(t)
 	bustest.Publish(t, b, bustest.Numbers(0, 5)...)

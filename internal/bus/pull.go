@@ -44,25 +44,18 @@ type pullRequest struct {
 }
 
 // Fetch waits for an event, then as long as linger for more, and returns 1 to limit deliveries (limit is at
-// most 2000). The only error is that ctx has ended before the first, and then what was
-// on its way is still returned, even if that is more than limit; a consumer that went silent or was
-// deleted is provided again.
+// most 2000). The only error is that ctx has ended before the first; what was on its way then is Drain's. A
+// consumer that went silent or was deleted is provided again.
 func (c *Consumer) Fetch(ctx context.Context, limit int, linger time.Duration) ([]*Delivery, error) {
 	limit = min(max(limit, 1), maxPull)
 	c.look(ctx)
 	first, err := c.first(ctx, limit)
 	if err != nil {
-		if sent := c.sent(nil); len(sent) > 0 {
-			return sent, nil
-		}
 		return nil, err
 	}
 	bound := time.NewTimer(max(linger, settle))
 	defer bound.Stop()
 	got := c.more(ctx, []*Delivery{first}, limit, bound.C)
-	if ctx.Err() != nil {
-		return c.sent(got), nil
-	}
 	if len(got) == limit || linger <= 0 || c.left > 0 {
 		return got, nil
 	}
@@ -76,24 +69,6 @@ func (c *Consumer) Fetch(ctx context.Context, limit int, linger time.Duration) (
 	}
 	bound.Reset(settle)
 	return c.more(ctx, got, limit, bound.C), nil
-}
-
-// sent adds what the server had already sent when ctx ended. Left behind, it would come again only after
-// AckWait: a server that is stopped forgets who asked for it to come sooner.
-func (c *Consumer) sent(got []*Delivery) []*Delivery {
-	if c.left == 0 || c.b.nc.FlushTimeout(closeTimeout) != nil {
-		return got
-	}
-	for {
-		select {
-		case msg := <-c.msgs:
-			if d := c.take(msg); d != nil {
-				got = append(got, d)
-			}
-		default:
-			return got
-		}
-	}
 }
 
 // first waits for one event, whatever happens to the connection and the consumer meanwhile.

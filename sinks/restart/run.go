@@ -119,8 +119,21 @@ func (h *Handler) refuse(ctx context.Context, e *event.Event, r *record, d Decis
 	if duplicate, _ := repeated(e, r.Attempts); duplicate != "" || d.Silent {
 		return nil
 	}
+	if err := h.unchanged(ctx, e, r); err != nil {
+		return err
+	}
 	a := Attempt{Trigger: e.ID, Kind: kindOf(e), Claimed: e.Time, Rule: d.Rule, Says: d.Reason, Budget: h.cfg.Budget.String()}
 	return h.publish(ctx, e, &a, event.ActionDenied)
+}
+
+// unchanged returns errRaced if the record is not what the decision was made with. A refusal is not saved,
+// and its reason may be the very action that another handler has claimed and done meanwhile.
+func (h *Handler) unchanged(ctx context.Context, e *event.Event, r *record) error {
+	now, err := h.load(ctx, e)
+	if err == nil && now.revision != r.revision {
+		err = errRaced
+	}
+	return err
 }
 
 // giveUp tells once that the budget is spent. Until an action is possible again, further stops are silent.
