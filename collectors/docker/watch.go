@@ -75,6 +75,9 @@ func (c *Collector) newWatch(ctx context.Context, cli *client.Client, d daemon) 
 		}
 	}
 	w.ledger.begin(from)
+	if saved == nil && c.deps.Cursors != nil {
+		w.ledger.save(ctx, false) // from now on, so that a crash before the next save leaves no hole
+	}
 	w.reader = newReader(from)
 	for i := range w.shards {
 		w.shards[i] = newShard(w, from)
