@@ -10,7 +10,7 @@ import (
 
 // Route is one rule: the events that pass When go to Sink.
 type Route struct {
-	// Name is unique; the durable consumer and the dead letters carry it.
+	// Name is unique; the durable consumers and the dead letters carry it.
 	Name string
 	// To is the sink's name in the config.
 	To   string
@@ -36,7 +36,7 @@ type Plan struct {
 	Deliveries int
 }
 
-// Source is the route's durable consumer; *bus.Consumer is one.
+// Source is one of the route's two durable consumers; *bus.Consumer is one.
 type Source interface {
 	Fetch(ctx context.Context, most int, linger time.Duration) ([]*bus.Delivery, error)
 	// Drain returns what was on its way when the last Fetch ended.

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"time"
 
@@ -49,7 +47,7 @@ func newExplain(o *options) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				defer closeQuietly(f)
+				defer func() { _ = f.Close() }() // it was only read
 				in, opts.Name = f, args[0]
 			}
 			return p.Explain(cmd.Context(), in, opts)
@@ -125,11 +123,4 @@ func oneOf(what, got string, allowed ...string) error {
 		}
 	}
 	return usageError{fmt.Errorf("%s: %q is not one of %v", what, got, allowed)}
-}
-
-// closeQuietly closes what was only read.
-func closeQuietly(c io.Closer) {
-	if err := c.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
-		return
-	}
 }

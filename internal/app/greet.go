@@ -169,7 +169,8 @@ func (w *wiring) next() string {
 	return b.String()
 }
 
-// play publishes the recording, as events of now and marked as a drill, then waits for the end.
+// play publishes the recording with its own times, under ids of now and marked as a drill, then waits for
+// the end. The ids are new each time, or the stream would take a second look for a duplicate.
 func (w *wiring) play(ctx context.Context) error {
 	cfg := &w.program.Config
 	results, err := docker.Replay(bytes.NewReader(recording), docker.ReplayOptions{

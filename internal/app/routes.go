@@ -67,7 +67,20 @@ func rulesOf(c *config.Config) []rule {
 		k := c.Sinks[name].Kind()
 		rules = append(rules, rule{name, name, kindOf(k).when, k})
 	}
+	for i := range rules {
+		rules[i].name = perNode(c, rules[i])
+	}
 	return rules
+}
+
+// perNode names a route whose sink serves its own host alone. On a shared NATS, routes of one name share
+// one consumer, and each event reaches one of them: right for an index, wrong for the terminal here and for
+// the handler that can restart only this host's tasks.
+func perNode(c *config.Config, r rule) string {
+	if c.NATS.URL != "" && (r.kind == "restart" || r.kind == "console") {
+		return r.name + "@" + c.Node
+	}
+	return r.name
 }
 
 // Rule is a route with its compiled condition, for commands that only want to know what would match.
