@@ -12,6 +12,7 @@ import (
 	"github.com/moby/moby/api/types/events"
 
 	"github.com/bellbuoy/bellbuoy/internal/cause"
+	"github.com/bellbuoy/bellbuoy/internal/recording"
 	"github.com/bellbuoy/bellbuoy/schemas/event"
 )
 
@@ -51,7 +52,7 @@ func Replay(r io.Reader, o ReplayOptions) ([]Result, error) {
 		o.Observed = event.ObservedReplay
 	}
 	p := newPlayer(o)
-	for _, record := range Records(text) {
+	for _, record := range recording.Split(text) {
 		p.play(record)
 	}
 	p.end()
@@ -74,7 +75,7 @@ func newPlayer(o ReplayOptions) *player {
 	return &player{o: o, m: m}
 }
 
-func (p *player) play(record Record) {
+func (p *player) play(record recording.Record) {
 	var msg events.Message
 	err := record.Err
 	if err == nil {
@@ -99,7 +100,7 @@ func (p *player) play(record Record) {
 
 func decode(text []byte, msg *events.Message) error {
 	if err := json.Unmarshal(text, msg); err != nil {
-		return fmt.Errorf("not an event of a Docker daemon: %w", describe(err))
+		return fmt.Errorf("not an event of a Docker daemon: %w", recording.Why(err))
 	}
 	if msg.Type == "" || msg.Action == "" {
 		return errors.New("not an event of a Docker daemon: Type or Action is missing")

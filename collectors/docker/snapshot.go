@@ -180,8 +180,8 @@ func (w *watch) report(all []*facts) {
 	for _, f := range all {
 		t := task{id: f.id}
 		t.adopt(f)
-		scope, workload, _ := placeOf(&t)
-		workloads[[2]string{scope, workload}] = true
+		p := t.place()
+		workloads[[2]string{p.Scope, p.Workload}] = true
 	}
 	w.deps.Reporter.Report(collectors.Report{
 		Connected: true, Engine: w.daemon.id, Version: w.version, Containers: len(all), Workloads: len(workloads),

@@ -3,7 +3,6 @@ package docker
 import (
 	"cmp"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/moby/moby/api/types/events"
@@ -237,19 +236,8 @@ func (m *machine) stopEvent(t *task, end *stop, c event.Cause) event.Event {
 	if only.Health == "unhealthy" {
 		only.HealthOutput = t.probeSaid
 	}
-	finish(&e, t.title()+sentence(c))
+	finish(&e, cause.Sentence(t.title(), c))
 	return e
-}
-
-// sentence joins the cause to the task's name.
-func sentence(c event.Cause) string {
-	switch first, _, _ := strings.Cut(c.Say, " "); first {
-	case "stopped", "removed", "killed":
-		return " was " + c.Say
-	case "completed", "ended", "crashed", "could", "was":
-		return " " + c.Say
-	}
-	return " stopped: " + c.Say
 }
 
 // due tells the ends whose time to wait is over.

@@ -14,6 +14,7 @@ import (
 	"github.com/moby/moby/api/pkg/stdcopy"
 	"github.com/moby/moby/client"
 
+	"github.com/bellbuoy/bellbuoy/collectors"
 	"github.com/bellbuoy/bellbuoy/internal/redact"
 	"github.com/bellbuoy/bellbuoy/schemas/event"
 )
@@ -27,7 +28,7 @@ type tail struct {
 }
 
 func tailOf(t *task) *tail {
-	q := &tail{id: t.id, tty: t.tty, label: t.Labels[labelLogs]}
+	q := &tail{id: t.id, tty: t.tty, label: t.Labels[collectors.LabelLogs]}
 	if t.Started > 0 {
 		// The daemon stamps StartedAt after the process has begun to write.
 		q.since = max(t.Before, t.Started-int64(time.Second))

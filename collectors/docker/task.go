@@ -9,6 +9,7 @@ import (
 
 	"github.com/moby/moby/api/types/events"
 
+	"github.com/bellbuoy/bellbuoy/collectors"
 	"github.com/bellbuoy/bellbuoy/internal/cause"
 	"github.com/bellbuoy/bellbuoy/internal/redact"
 	"github.com/bellbuoy/bellbuoy/schemas/event"
@@ -134,7 +135,7 @@ func (t *task) remembered() memory {
 	m := t.memory
 	m.Labels = nil
 	for name, value := range t.Labels {
-		if strings.HasPrefix(name, "bellbuoy.") || named(name) {
+		if collectors.Deciding(name) {
 			if m.Labels == nil {
 				m.Labels = map[string]string{}
 			}

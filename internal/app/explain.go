@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/bellbuoy/bellbuoy/collectors/docker"
+	"github.com/bellbuoy/bellbuoy/internal/recording"
 	"github.com/bellbuoy/bellbuoy/schemas/event"
 	"github.com/bellbuoy/bellbuoy/sinks/console"
 )
@@ -101,7 +102,7 @@ func firstRecord(text []byte) []byte {
 
 func explainEvents(text []byte) []explained {
 	var out []explained
-	for _, r := range docker.Records(text) {
+	for _, r := range recording.Split(text) {
 		x := explained{line: r.Line, err: r.Err}
 		if r.Err == nil {
 			if e, err := event.Decode(r.Text); err != nil {

@@ -22,7 +22,7 @@ import (
 // recording is a short real stream of a Docker daemon, for a machine that has none.
 //
 //go:embed testdata/recording.jsonl
-var recording []byte
+var recorded []byte
 
 // playEvery is the distance between two events of the recording.
 const playEvery = 700 * time.Millisecond
@@ -173,7 +173,7 @@ func (w *wiring) next() string {
 // the end. The ids are new each time, or the stream would take a second look for a duplicate.
 func (w *wiring) play(ctx context.Context) error {
 	cfg := &w.program.Config
-	results, err := docker.Replay(bytes.NewReader(recording), docker.ReplayOptions{
+	results, err := docker.Replay(bytes.NewReader(recorded), docker.ReplayOptions{
 		Site: cfg.Site, Node: cfg.Node, Observed: event.ObservedDrill,
 	})
 	if err != nil {

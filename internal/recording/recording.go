@@ -1,4 +1,9 @@
-package docker
+// Package recording splits a recording of a runtime's records.
+//
+// It stands where recorded records come in, for explain and for tests, before the collector that
+// translates them. Nothing is lost: what can't be read is returned with its error, which never repeats
+// the text, and the rest is still read.
+package recording
 
 import (
 	"bytes"
@@ -14,9 +19,9 @@ type Record struct {
 	Err  error // why it can't be read; Text is then the line as it is
 }
 
-// Records splits a recording: one object, an array, or one object a line. What is no JSON is returned
+// Split splits a recording: one object, an array, or one object a line. What is no JSON is returned
 // with its error, and the rest is still read.
-func Records(text []byte) []Record {
+func Split(text []byte) []Record {
 	trimmed := bytes.TrimSpace(text)
 	lead := 1 + bytes.Count(text[:bytes.Index(text, trimmed)], []byte("\n"))
 	switch {
@@ -49,7 +54,7 @@ func elements(text []byte, lead int) []Record {
 		line := lead + bytes.Count(text[:begin], []byte("\n"))
 		var raw json.RawMessage
 		if err = d.Decode(&raw); err != nil {
-			return append(all, Record{Line: line, Err: describe(err)})
+			return append(all, Record{Line: line, Err: Why(err)})
 		}
 		all = append(all, Record{Line: line, Text: raw, Err: checkObject(raw)})
 	}
@@ -62,13 +67,13 @@ func elements(text []byte, lead int) []Record {
 func checkObject(b []byte) error {
 	var o map[string]json.RawMessage
 	if err := json.Unmarshal(b, &o); err != nil {
-		return describe(err)
+		return Why(err)
 	}
 	return nil
 }
 
-// describe tells a JSON error without repeating the text, which may hold secrets.
-func describe(err error) error {
+// Why tells a JSON error without repeating the text, which may hold secrets.
+func Why(err error) error {
 	var syntax *json.SyntaxError
 	var typ *json.UnmarshalTypeError
 	switch {
