@@ -85,7 +85,11 @@ func (n *Notice) cause(e *event.Event) {
 		why += " It was expected."
 	}
 	n.add("Why", why)
-	evidence := c.Evidence
+	// A long start error is said once: "the runtime said: X" adds nothing to a sentence with X in it.
+	evidence := slices.DeleteFunc(slices.Clone(c.Evidence), func(line string) bool {
+		_, said, quoted := strings.Cut(line, ": ")
+		return quoted && strings.Contains(c.Say, said)
+	})
 	if len(evidence) > maxEvidence {
 		evidence = evidence[:maxEvidence]
 	}
@@ -116,7 +120,9 @@ func (n *Notice) task(e *event.Event) {
 		if how := exit(c); e.Data.Cause == nil || !slices.Contains(e.Data.Cause.Evidence, how) {
 			collect(&exits, who, how)
 		}
-		collect(&reasons, who, c.Reason)
+		if e.Data.Cause == nil || !strings.Contains(e.Data.Cause.Say, c.Reason) {
+			collect(&reasons, who, c.Reason)
+		}
 		if e.Type == event.TaskUnhealthy || c.Health == "unhealthy" {
 			collect(&probes, who, c.HealthOutput)
 		}

@@ -71,6 +71,20 @@ func TestExit(t *testing.T) {
 }
 
 // What is pasted into a shell names things that strangers named.
+func TestALongErrorIsSaidOnce(t *testing.T) {
+	const said = `exec: "nosuch": executable file not found in $PATH`
+	e := event.Event{Type: event.TaskStopped, Data: event.Data{
+		Cause: &event.Cause{
+			Class: "start.error", Say: "could not start: " + said, Evidence: []string{"no process was started", "the runtime said: " + said},
+		},
+		Task: &event.Task{Containers: []event.Container{{Reason: said}}},
+	}}
+	n := Short(&e)
+	assert.Equal(t, []Part{{"Why", []string{"Could not start: " + said + "."}}, {"Evidence", []string{"no process was started"}}}, n.Parts)
+	e.Data.Task.Containers[0].Reason = "the port is taken"
+	assert.Contains(t, Short(&e).Parts, Part{"Reason", []string{"the port is taken"}})
+}
+
 func TestQuote(t *testing.T) {
 	for in, want := range map[string]string{
 		"shop-pay-1": "shop-pay-1", "": "''", "-rf": "'-rf'", "a b": "'a b'", "$(reboot)": "'$(reboot)'", "it's": `'it'\''s'`, "зарплата": "'зарплата'",
