@@ -48,12 +48,13 @@ func Replay(r io.Reader, o ReplayOptions) ([]Result, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read recording: %w", err)
 	}
-	if o.Observed == "" {
-		o.Observed = event.ObservedReplay
-	}
 	p := newPlayer(o)
 	for _, record := range recording.Split(text) {
-		p.play(record)
+		if record.Err != nil {
+			p.results = append(p.results, Result{Line: record.Line, Err: record.Err})
+			continue
+		}
+		p.play(record.Line, record.Text)
 	}
 	p.end()
 	slices.SortStableFunc(p.results, func(a, b Result) int { return a.Line - b.Line })
@@ -69,38 +70,40 @@ type player struct {
 }
 
 func newPlayer(o ReplayOptions) *player {
+	if o.Observed == "" {
+		o.Observed = event.ObservedReplay
+	}
 	m := newMachine(origin{o.Site, o.Node, "recording"}, append(slices.Clone(o.Rules), cause.Docker()...), 0)
 	m.seen = o.Observed
 	m.holds = func(*task, *stop) time.Duration { return replayHold }
 	return &player{o: o, m: m}
 }
 
-func (p *player) play(record recording.Record) {
+func (p *player) play(line int, text []byte) {
 	var msg events.Message
-	err := record.Err
-	if err == nil {
-		err = decode(record.Text, &msg)
-	}
-	if err != nil {
-		p.results = append(p.results, Result{Line: record.Line, Err: err})
+	if err := decode(text, &msg); err != nil {
+		p.results = append(p.results, Result{Line: line, Err: err})
 		return
 	}
 	p.told(p.m.due(msg.TimeNano))
 	p.kills.note(&msg)
-	if p.failedStart(record.Line, &msg) {
+	if p.failedStart(line, &msg) {
 		return
 	}
-	s := p.m.event(input{msg: &msg, now: msg.TimeNano, line: record.Line})
+	s := p.m.event(input{msg: &msg, now: msg.TimeNano, line: line})
 	p.told(s.outs)
-	own := slices.ContainsFunc(s.outs, func(o out) bool { return o.line == record.Line })
+	own := slices.ContainsFunc(s.outs, func(o out) bool { return o.line == line })
 	if !own && !s.held {
-		p.results = append(p.results, Result{Line: record.Line, Ignored: s.ignored})
+		p.results = append(p.results, Result{Line: line, Ignored: s.ignored})
 	}
 }
 
 func decode(text []byte, msg *events.Message) error {
-	if err := json.Unmarshal(text, msg); err != nil {
-		return fmt.Errorf("not an event of a Docker daemon: %w", recording.Why(err))
+	if decodeMessage(text, msg) != nil { // a recording may come from elsewhere: JSON decides, and says what is wrong
+		*msg = events.Message{}
+		if err := json.Unmarshal(text, msg); err != nil {
+			return fmt.Errorf("not an event of a Docker daemon: %w", recording.Why(err))
+		}
 	}
 	if msg.Type == "" || msg.Action == "" {
 		return errors.New("not an event of a Docker daemon: Type or Action is missing")
