@@ -69,10 +69,10 @@ func dockerRows() []row {
 		{"OOM by event", cause.Evidence{OOMEvent: true, ExitCode: code(137), Ran: 4100 * time.Millisecond}, "oom", "oom", event.Fact, no, "out of memory: killed by the kernel after 4.1s"},
 		{"OOM by flag", cause.Evidence{OOMFlag: true, ExitCode: code(137)}, "oom", "oom", event.Fact, no, "out of memory: killed by the kernel"},
 		{"OOM of a child", cause.Evidence{OOMFlag: true, OOMEvent: true, ExitCode: code(0)}, "completed", "exit.ok", event.Fact, yes, "completed with exit code 0"},
-		{"137 alone", cause.Evidence{ExitCode: code(137)}, "killed-unseen", "exit.sigkill", event.Guess, no, "killed by SIGKILL, from outside Docker or by an out-of-memory kill that nobody saw"},
+		{"137 alone", cause.Evidence{ExitCode: code(137)}, "killed-unseen", "exit.sigkill", event.Guess, no, "killed by SIGKILL; no record says by whom, or whether its memory ran out"},
 		{"segfault", cause.Evidence{ExitCode: code(139), Ran: 3 * time.Hour}, "crash-signal", "exit.signal", event.Likely, no, "crashed with SIGSEGV (exit code 139) after 3h"},
 		{"abort", cause.Evidence{ExitCode: code(134)}, "crash-signal", "exit.signal", event.Likely, no, "crashed with SIGABRT (exit code 134)"},
-		{"term from inside", cause.Evidence{ExitCode: code(143)}, "signalled", "exit.signal", event.Guess, no, "ended by SIGTERM (exit code 143), which did not come through Docker"},
+		{"term from inside", cause.Evidence{ExitCode: code(143)}, "signalled", "exit.signal", event.Guess, no, "ended by SIGTERM (exit code 143); no record says who sent it"},
 		{"service ended", cause.Evidence{ExitCode: code(0), RestartPolicy: "always"}, "service-ended", "exit.ok", event.Likely, no, "ended by itself with exit code 0, though it is meant to run for ever"},
 		{"swarm task ended", cause.Evidence{ExitCode: code(0), Service: true}, "service-ended", "exit.ok", event.Likely, no, "ended by itself with exit code 0, though it is meant to run for ever"},
 		{"job done", cause.Evidence{ExitCode: code(0), RestartPolicy: "on-failure:3", Ran: 320 * time.Millisecond}, "completed", "exit.ok", event.Fact, yes, "completed with exit code 0 after 320ms"},
@@ -80,6 +80,21 @@ func dockerRows() []row {
 		{"code from an event", cause.Evidence{ExitCode: code(3), CodeFrom: "the event"}, "failed", "exit.error", event.Likely, no, "exit code 3"},
 		{"255 is no signal", cause.Evidence{ExitCode: code(255)}, "failed", "exit.error", event.Fact, no, "exit code 255"},
 		{"Windows code", cause.Evidence{ExitCode: code(3221225786)}, "failed", "exit.error", event.Fact, no, "exit code 3221225786"},
+		{"compose recreate", cause.Evidence{Replaced: true, ReplacedBy: "beef", Kills: kills(sec, 15), ExitCode: code(143), Removed: true}, "replaced", "deploy.replaced", event.Likely, yes, "replaced by another revision"},
+		{"compose recreate in a gap", cause.Evidence{Replaced: true, Unseen: true, Removed: true}, "replaced", "deploy.replaced", event.Likely, yes, "replaced by another revision"},
+		{"crashed, then replaced", cause.Evidence{Replaced: true, ExitCode: code(1)}, "failed", "exit.error", event.Fact, no, "exit code 1"},
+		{"unhealthy, then replaced", cause.Evidence{Replaced: true, Unhealthy: true, Kills: kills(sec, 15), ExitCode: code(143)}, "replaced", "deploy.replaced", event.Likely, yes, "replaced by another revision"},
+		{"rolling update", cause.Evidence{Replaced: true, Service: true, Kills: kills(sec, 15), StopEvent: true, ExitCode: code(0)}, "replaced-by-service", "deploy.replaced", event.Likely, yes, "replaced by another revision of its service"},
+		{"scale-in", cause.Evidence{ScaledIn: true, Service: true, Kills: kills(sec, 15, 9), StopEvent: true, ExitCode: code(137)}, "scaled-in", "scheduler.scaling", event.Likely, yes, "stopped because its service needs fewer tasks"},
+		{"crashed during a scale-in", cause.Evidence{ScaledIn: true, Service: true, ExitCode: code(139)}, "crash-signal", "exit.signal", event.Likely, no, "crashed with SIGSEGV (exit code 139)"},
+		{"swarm stops its task", cause.Evidence{Service: true, Kills: kills(sec, 15), StopEvent: true, ExitCode: code(0)}, "service-stop", "scheduler.other", event.Likely, yes, "stopped by the scheduler of its service (SIGTERM), exit code 0"},
+		{"a swarm task killed by hand", cause.Evidence{Service: true, Kills: kills(sec, 9), ExitCode: code(137)}, "killed-by-request", "user.kill", event.Likely, yes, "killed by request (SIGKILL)"},
+		{"swarm kills a sick task", cause.Evidence{Service: true, Unhealthy: true, Kills: kills(sec, 15), StopEvent: true, ExitCode: code(143)}, "health-kill", "health.container", event.Likely, no, "stopped by request right after its health probe failed"},
+		{"host went down, seen after", cause.Evidence{Shutdown: true, Unseen: true, ExitCode: code(137)}, "shutdown-unseen", "host.shutdown", event.Guess, yes, "ended when the host or its runtime went down"},
+		{"OOM event, code lost", cause.Evidence{Unseen: true, OOMEvent: true}, "oom-unseen", "oom", event.Guess, no, "ended with an out-of-memory kill in it; its exit code is not known"},
+		{"OOM of a child, then an error", cause.Evidence{OOMEvent: true, ExitCode: code(1), Ran: 4 * sec}, "failed-after-oom", "exit.error", event.Likely, no, "exit code 1 after 4s; a child process was killed for memory"},
+		{"OOM by counter", cause.Evidence{OOMCounted: true, ExitCode: code(137)}, "oom", "oom", event.Fact, no, "out of memory: killed by the kernel"},
+		{"marked as stopped", cause.Evidence{ExplicitlyStopped: true, ExitCode: code(143)}, "stop-obeyed", "user.stop", event.Likely, yes, "stopped by request, exit code 143"},
 		{"nothing known", cause.Evidence{}, "nothing-known", "unknown.lost", event.Guess, no, "ended; why can't be known"},
 	}
 }
@@ -102,7 +117,7 @@ func TestDocker(t *testing.T) {
 func TestUserRowsGoInFront(t *testing.T) {
 	t.Parallel()
 	own := cause.Table{{
-		Name: "batch-may-fail", When: func(e *cause.Evidence) bool { return e.ExitCode != nil && *e.ExitCode == 3 },
+		Name: "batch-may-fail", When: []cause.Test{{Text: "exit code 3", Holds: func(e *cause.Evidence) bool { return e.ExitCode != nil && *e.ExitCode == 3 }}},
 		Class: "exit.error", Confidence: event.Fact, Initiator: "app", Expected: true, Say: "the batch found nothing to do ({code})",
 	}}
 	got := append(own, cause.Docker()...).Classify(cause.Evidence{ExitCode: code(3)})

@@ -1,11 +1,97 @@
 package cause
 
 import (
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 )
+
+// Evidence is what a collector knows about the end of one run. The zero value of a field means that it
+// is not known, or not so.
+type Evidence struct {
+	// Task is whose end it is. Built-in rows don't look at it; a user's may.
+	Task Identity
+
+	// ExitCode is nil when it can't be known; CodeFrom says where it was read when that is not the
+	// runtime's own record, such as "the event", which a label can forge.
+	ExitCode *int64
+	CodeFrom string
+	// Ran is from start to stop, 0 if unknown.
+	Ran time.Duration
+
+	// OOMFlag is the runtime's record, OOMEvent an event within this run. OOMCounted is the second
+	// witness: the task's memory cgroup counted an out-of-memory kill in this run.
+	OOMFlag, OOMEvent, OOMCounted bool
+
+	// Kills are the signals that somebody sent through the runtime's API during this run, in order.
+	Kills []Kill
+	// NoKillRecord says that the runtime keeps no record of signals, so that none in Kills proves nothing.
+	NoKillRecord bool
+	// StopSignal is the signal that a stop request sends first; 0 means SIGTERM.
+	StopSignal int
+	// StopEvent says that the runtime reported a completed stop request.
+	StopEvent bool
+	// ExplicitlyStopped is a mark that whoever stopped the task left on it, such as the label
+	// containerd.io/restart.explicitly-stopped=true. It is not to be set for a mark that an earlier run left.
+	ExplicitlyStopped bool
+	// StoppedAt is when the run ended, for the distance to the signals.
+	StoppedAt time.Time
+	// Removed says that the task was removed right after; AutoRemove that this was asked for at creation.
+	Removed, AutoRemove bool
+
+	// StartFailed says that no process ever ran; StateError is the runtime's own word for it.
+	StartFailed bool
+	StateError  string
+
+	// Unhealthy says that the probe failed when the run ended; UnhealthyFor is how long before the
+	// first signal that began, ProbeEvery the probe's interval.
+	Unhealthy                bool
+	UnhealthyFor, ProbeEvery time.Duration
+
+	// RestartPolicy is the runtime's own, such as on-failure:3; Restarts counts the restarts that it made of
+	// this task, NextRestart is how long it waits before the next one.
+	RestartPolicy string
+	Restarts      int64
+	NextRestart   time.Duration
+
+	// Service says that an orchestrator such as swarm wants the task to run for ever and stops it as it
+	// likes. ScaledIn says that the orchestrator wants fewer tasks of the workload than before.
+	Service, ScaledIn bool
+	// Replaced says that a task of the same scope and workload with another revision was created within
+	// seconds of the end: a deploy, such as compose's recreate with another config hash. ReplacedBy is that
+	// revision. A new task of the same revision is no deploy.
+	Replaced   bool
+	ReplacedBy string
+
+	// OwnAction says that a restart handler of ours is acting on the task.
+	OwnAction bool
+	// Shutdown says that the whole runtime or host went down within seconds of the end. For an end that
+	// was Unseen it takes a proof: another boot of the host since, or an end at the same time as the
+	// runtime's own.
+	Shutdown bool
+	// Together counts the tasks that were asked to stop within the same second.
+	Together int
+	// Unseen says that the end was inferred from a snapshot; Restarted that another run had begun by
+	// then, and PolicyRestarted that the runtime's policy began it.
+	Unseen, Restarted, PolicyRestarted bool
+	// RuntimeDown says that the run ended between two lives of the runtime: no event told of it, and an
+	// out-of-memory kill can't be known.
+	RuntimeDown bool
+
+	notes []string // of rows that failed
+	names *names   // what a user's rows see, made for the first of them
+}
+
+// Identity is a task in the words of the events.
+type Identity struct {
+	Scope, Workload, Revision, Name, Image string
+	Labels                                 map[string]string
+}
+
+// Kill is one signal sent through the API.
+type Kill struct {
+	Signal int
+	At     time.Time
+}
 
 // Signals by number, as the tables need them.
 const (
@@ -29,7 +115,7 @@ func Ends(signal, stopSignal int) bool {
 // requested reports whether somebody asked for the stop. A signal long before the end proves nothing,
 // unless the runtime completed a stop request or SIGKILL left no choice.
 func (e *Evidence) requested() bool {
-	if e.StopEvent {
+	if e.StopEvent || e.ExplicitlyStopped {
 		return true
 	}
 	for _, k := range e.Kills {
@@ -41,6 +127,11 @@ func (e *Evidence) requested() bool {
 		}
 	}
 	return false
+}
+
+// unclaimed reports an end of which nothing tells who wanted it, where a request would leave no trace.
+func (e *Evidence) unclaimed() bool {
+	return e.gone() || e.NoKillRecord && e.code(128+sigKill, 128+sigTerm) && !e.oom()
 }
 
 func (e *Evidence) killed() bool {
@@ -56,7 +147,10 @@ func (e *Evidence) code(codes ...int64) bool {
 	return e.ExitCode != nil && slices.Contains(codes, *e.ExitCode)
 }
 
-func (e *Evidence) oom() bool { return e.OOMFlag || e.OOMEvent }
+func (e *Evidence) oom() bool { return e.OOMFlag || e.OOMEvent || e.OOMCounted }
+
+// gone reports an end of which only traces are left.
+func (e *Evidence) gone() bool { return e.ExitCode == nil && e.Unseen }
 
 // always reports a restart policy that wants the task to run for ever.
 func (e *Evidence) always() bool {
@@ -66,70 +160,4 @@ func (e *Evidence) always() bool {
 // probed reports a probe that failed shortly before the stop request, which then was made because of it.
 func (e *Evidence) probed() bool {
 	return e.Unhealthy && e.UnhealthyFor <= max(e.ProbeEvery, 30*time.Second)
-}
-
-func sent(kills []Kill) string {
-	names := make([]string, len(kills))
-	for i, k := range kills {
-		names[i] = SignalName(k.Signal)
-		if names[i] == "" {
-			names[i] = "an unknown signal"
-		}
-	}
-	if len(names) == 0 {
-		return "no signal"
-	}
-	return strings.Join(names, ", then ")
-}
-
-// evidence lists what is known, most telling first, for people.
-func evidence(e *Evidence) []string {
-	var list []string
-	add := func(when bool, format string, args ...any) {
-		if when {
-			list = append(list, fmt.Sprintf(format, args...))
-		}
-	}
-	add(e.OwnAction, "a restart handler of Bellbuoy was acting on the task")
-	add(e.StartFailed, "no process was started")
-	add(e.StateError != "", "the runtime said: %s", strings.TrimSpace(e.StateError))
-	add(e.Shutdown, "the runtime's event stream ended right after")
-	add(e.Together > 1, "%d tasks were asked to stop within a second", e.Together)
-	add(len(e.Kills) > 0, "sent through the API: %s%s", sent(e.Kills), distance(e))
-	add(e.StopEvent, "the runtime reported a completed stop request")
-	add(e.Removed, "the task was removed right after")
-	add(e.OOMEvent, "the kernel reported an out-of-memory kill in this task")
-	add(e.OOMFlag, "the runtime recorded OOMKilled")
-	add(e.oom() && !e.code(128+sigKill), "the main process was not killed by it: a child was out of memory")
-	if e.ExitCode != nil {
-		from := ""
-		if e.CodeFrom != "" {
-			from = ", as " + e.CodeFrom + " says"
-		}
-		add(true, "exit code %d%s%s", *e.ExitCode, inBrackets(SignalOf(*e.ExitCode)), from)
-	} else {
-		add(!e.StartFailed, "the exit code is not known")
-	}
-	add(e.code(128+sigKill) && !e.oom() && len(e.Kills) == 0, "no API signal and no out-of-memory event was seen; the kernel log decides")
-	add(e.Unhealthy, "the health probe had failed for %s", Duration(e.UnhealthyFor))
-	add(e.Unseen, "no event told of it: it happened while nobody could see")
-	add(e.Restarted && e.PolicyRestarted, "the restart policy had started another run by then")
-	add(e.Restarted && !e.PolicyRestarted, "another run had been started by then, not by the restart policy")
-	add(e.Ran > 0, "ran for %s", Duration(e.Ran))
-	add(e.RestartPolicy != "" && e.RestartPolicy != "no", "restart policy %s", e.RestartPolicy)
-	return list
-}
-
-func distance(e *Evidence) string {
-	if e.StoppedAt.IsZero() || len(e.Kills) == 0 {
-		return ""
-	}
-	return ", the first " + Duration(max(e.StoppedAt.Sub(e.Kills[0].At), 0)) + " before the end"
-}
-
-func inBrackets(s string) string {
-	if s == "" {
-		return ""
-	}
-	return " (" + s + ")"
 }

@@ -1,0 +1,96 @@
+package cause
+
+import (
+	"fmt"
+	"strings"
+)
+
+// evidence lists what is known, most telling first, for people.
+func evidence(e *Evidence) []string {
+	n := notes(e.notes)
+	n.requests(e)
+	n.ending(e)
+	n.circumstances(e)
+	return n
+}
+
+type notes []string
+
+func (n *notes) add(when bool, format string, args ...any) {
+	if when {
+		*n = append(*n, fmt.Sprintf(format, args...))
+	}
+}
+
+func (n *notes) requests(e *Evidence) {
+	n.add(e.OwnAction, "a restart handler of Bellbuoy was acting on the task")
+	n.add(e.StartFailed, "no process was started")
+	n.add(e.StateError != "", "the runtime said: %s", strings.TrimSpace(e.StateError))
+	n.add(e.Shutdown && !e.Unseen, "the runtime's event stream ended right after")
+	n.add(e.Shutdown && e.Unseen, "the host or the runtime went down at that time")
+	n.add(e.Together > 1, "%d tasks were asked to stop within a second", e.Together)
+	n.add(e.Replaced, "a task of the same workload with another revision took its place%s", inBrackets(e.ReplacedBy))
+	n.add(e.ScaledIn, "its service wants fewer tasks than before")
+	n.add(len(e.Kills) > 0, "sent through the API: %s%s", sent(e.Kills), distance(e))
+	n.add(e.StopEvent, "the runtime reported a completed stop request")
+	n.add(e.ExplicitlyStopped, "whoever stopped the task marked it as stopped on purpose")
+	n.add(e.Removed, "the task was removed right after")
+}
+
+func (n *notes) ending(e *Evidence) {
+	n.add(e.OOMEvent, "the kernel reported an out-of-memory kill in this task")
+	n.add(e.OOMFlag, "the runtime recorded OOMKilled")
+	n.add(e.OOMCounted, "the memory cgroup counted an out-of-memory kill")
+	n.add(e.oom() && e.ExitCode != nil && !e.code(128+sigKill), "the main process was not killed by it: a child was out of memory")
+	if e.ExitCode != nil {
+		from := ""
+		if e.CodeFrom != "" {
+			from = ", as " + e.CodeFrom + " says"
+		}
+		n.add(true, "exit code %d%s%s", *e.ExitCode, inBrackets(SignalOf(*e.ExitCode)), from)
+	} else {
+		n.add(!e.StartFailed, "the exit code is not known")
+	}
+	signalled := e.ExitCode != nil && SignalOf(*e.ExitCode) != "" && !e.StartFailed
+	n.add(signalled && e.NoKillRecord, "the runtime keeps no record of who sends signals")
+	n.add(e.code(128+sigKill) && !e.oom() && len(e.Kills) == 0 && !e.NoKillRecord && !e.RuntimeDown && !e.StartFailed,
+		"no API signal and no out-of-memory event was seen; the kernel log decides")
+	n.add(e.RuntimeDown, "the runtime was down, so no event told of it and an out-of-memory kill can't be known")
+}
+
+func (n *notes) circumstances(e *Evidence) {
+	n.add(e.Unhealthy, "the health probe had failed for %s", Duration(e.UnhealthyFor))
+	n.add(e.Unseen, "no event told of it: it happened while nobody could see")
+	n.add(e.Restarted && e.PolicyRestarted, "the restart policy had started another run by then")
+	n.add(e.Restarted && !e.PolicyRestarted, "another run had been started by then, not by the restart policy")
+	n.add(e.Ran > 0, "ran for %s", Duration(e.Ran))
+	if e.RestartPolicy != "" && e.RestartPolicy != "no" {
+		next := ""
+		if e.NextRestart > 0 {
+			next = ", which starts it again in " + Duration(e.NextRestart)
+		}
+		n.add(true, "restart policy %s%s", e.RestartPolicy, next)
+		n.add(e.Restarts > 0, "the policy had restarted it %s", times(e.Restarts))
+	}
+}
+
+func times(n int64) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
+}
+
+func distance(e *Evidence) string {
+	if e.StoppedAt.IsZero() || len(e.Kills) == 0 {
+		return ""
+	}
+	return ", the first " + Duration(max(e.StoppedAt.Sub(e.Kills[0].At), 0)) + " before the end"
+}
+
+func inBrackets(s string) string {
+	if s == "" {
+		return ""
+	}
+	return " (" + s + ")"
+}
