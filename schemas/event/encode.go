@@ -41,6 +41,7 @@ func (w *writer) task(t *Task) {
 	w.containers(t.Containers)
 	w.times(&t.Times)
 	w.placement(&t.Placement)
+	w.when("next_start", t.NextStart)
 	w.log(t.Log)
 	w.closeObject()
 }
@@ -73,6 +74,8 @@ func (w *writer) container(c *Container) {
 	w.optFlag("oom_killed", c.OOMKilled)
 	w.optText("health", c.Health)
 	w.optText("health_output", c.HealthOutput)
+	w.optNumber("health_failures", c.HealthFailures)
+	w.optList("health_log", c.HealthLog)
 	w.optText("reason", c.Reason)
 	w.optNumber("restarts", c.Restarts)
 	w.optText("restart_policy", c.RestartPolicy)

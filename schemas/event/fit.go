@@ -124,6 +124,11 @@ func cutProbes(d *Data, _ int) bool {
 		output := &d.Task.Containers[i].HealthOutput
 		cut = cut || len(*output) > keptText
 		*output = clipText(*output, keptText)
+		log := d.Task.Containers[i].HealthLog
+		for j := range log {
+			cut = cut || len(log[j]) > keptText
+			log[j] = clipText(log[j], keptText)
+		}
 	}
 	return cut
 }

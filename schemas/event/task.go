@@ -22,6 +22,9 @@ type Task struct {
 	Times Times `json:"times,omitzero"`
 	// Placement is where the platform put the task.
 	Placement Placement `json:"placement,omitzero"`
+	// NextStart is when the runtime's own restart policy is going to start it again, on a stop; absent if
+	// it will not, or if that can't be known.
+	NextStart time.Time `json:"next_start,omitzero"`
 	// Log is the redacted tail of the log, on a stop.
 	Log *Log `json:"log,omitzero"`
 }
@@ -60,6 +63,11 @@ type Container struct {
 	Health string `json:"health,omitzero"`
 	// HealthOutput is the redacted output of the last failed probe.
 	HealthOutput string `json:"health_output,omitzero"`
+	// HealthFailures is how many probes in a row have failed.
+	HealthFailures int64 `json:"health_failures,omitzero"`
+	// HealthLog tells the last failed probes, oldest first: time, exit code and the first line of the
+	// redacted output, such as "2026-11-03T02:13:00Z exit code 22: curl: (22) …".
+	HealthLog []string `json:"health_log,omitzero"`
 	// Reason is the runtime's own words, such as State.Error.
 	Reason string `json:"reason,omitzero"`
 	// Restarts counts the restarts that the runtime's own policy made.

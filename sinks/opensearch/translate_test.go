@@ -81,7 +81,7 @@ func reference(e *event.Event) map[string]any {
 		name, tag := splitImage(c.Image)
 		m := map[string]any{
 			"id": c.ID, "name": c.Name, "signal": c.Signal, "health": c.Health,
-			"health_output": c.HealthOutput, "reason": c.Reason, "restarts": c.Restarts, "restart_policy": c.RestartPolicy,
+			"health_output": c.HealthOutput, "health_failures": c.HealthFailures, "health_log": c.HealthLog, "reason": c.Reason, "restarts": c.Restarts, "restart_policy": c.RestartPolicy,
 			"image": map[string]any{"name": name, "tag": tag, "digest": c.ImageDigest}, "oom_killed": c.OOMKilled,
 		}
 		if c.ExitCode != nil {
@@ -111,7 +111,7 @@ func reference(e *event.Event) map[string]any {
 		"task": map[string]any{
 			"id": t.ID, "name": t.Name, "state": t.State, "previous_state": t.PreviousState, "desired_state": t.DesiredState,
 			"container_count": 2, "created_at": at(t.Times.Created), "pull_started_at": at(t.Times.PullStarted), "pull_stopped_at": at(t.Times.PullStopped),
-			"started_at": at(t.Times.Started), "stopping_at": at(t.Times.Stopping), "stopped_at": at(t.Times.Stopped),
+			"started_at": at(t.Times.Started), "stopping_at": at(t.Times.Stopping), "stopped_at": at(t.Times.Stopped), "next_start_at": at(t.NextStart),
 			"launch_type": t.Placement.LaunchType, "capacity_provider": t.Placement.CapacityProvider,
 			"containers": []any{container(c), map[string]any{"id": "side", "oom_killed": false}},
 		},
