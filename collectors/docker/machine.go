@@ -20,6 +20,7 @@ type machine struct {
 	seen   event.Observed       // how events of the stream are marked
 	acting func(id string) bool // whether a restart handler acts on a container now; nil: never
 	holds  func(*task, *stop) time.Duration
+	near   bool // whether the rows that nearly matched are told
 	// from is when watching began, in ns: an unknown container's life before it is not told.
 	from int64
 	// first says that nobody watched before from, so that no event before it is told. The stream begins a
@@ -40,6 +41,7 @@ func newMachine(o origin, table cause.Table, from int64) *machine {
 // out is an event to publish. done, if set, is called after the stream has acknowledged it.
 type out struct {
 	event event.Event
+	near  []cause.Near
 	tail  *tail // the log to attach; nil for none
 	line  int   // of the record it came from, in a recording
 	done  func()

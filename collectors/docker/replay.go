@@ -31,8 +31,10 @@ type ReplayOptions struct {
 // Result is what one record became: an event, or the reason why it is none, or why it can't be read. A
 // record that amends an earlier end has a result for that, too.
 type Result struct {
-	Line    int
-	Event   *event.Event
+	Line  int
+	Event *event.Event
+	// Near are the rows of the table of causes that nearly gave another cause than the event has.
+	Near    []cause.Near
 	Ignored string
 	Err     error
 }
@@ -74,7 +76,7 @@ func newPlayer(o ReplayOptions) *player {
 		o.Observed = event.ObservedReplay
 	}
 	m := newMachine(origin{o.Site, o.Node, "recording"}, append(slices.Clone(o.Rules), cause.Docker()...), 0)
-	m.seen = o.Observed
+	m.seen, m.near = o.Observed, true
 	m.holds = func(*task, *stop) time.Duration { return replayHold }
 	return &player{o: o, m: m}
 }
@@ -151,6 +153,6 @@ func (p *player) told(outs []out) {
 	for _, o := range outs {
 		e := o.event
 		e.Recorded = time.Now().UTC()
-		p.results = append(p.results, Result{Line: o.line, Event: &e})
+		p.results = append(p.results, Result{Line: o.line, Event: &e, Near: o.near})
 	}
 }

@@ -133,12 +133,12 @@ func (m *machine) end(t *task, end *stop, now int64) {
 
 // tell returns the event of an end.
 func (m *machine) tell(t *task, end *stop) out {
-	c := m.table.Classify(m.evidence(t, end))
+	c, near := m.classify(t, end)
 	e := m.stopEvent(t, end, c)
 	t.pending, t.told = nil, end
 	delete(m.held, t.id)
 	end.first, end.class = e.ID, c.Class
-	o := out{event: e, line: end.line, done: end.done}
+	o := out{event: e, near: near, line: end.line, done: end.done}
 	if !c.Expected && !end.failed {
 		o.tail = tailOf(t)
 	}
@@ -167,14 +167,14 @@ func (m *machine) better(t *task, in input) []out {
 }
 
 func (m *machine) amend(t *task, end *stop, line int) []out {
-	c := m.table.Classify(m.evidence(t, end))
+	c, near := m.classify(t, end)
 	if c.Class == end.class {
 		return nil
 	}
 	end.class = c.Class
 	e := m.stopEvent(t, end, c)
 	e.ID, e.Data.Supersedes = event.NewID(end.first, c.Class), end.first
-	o := out{event: e, line: line}
+	o := out{event: e, near: near, line: line}
 	if !c.Expected && !end.failed {
 		o.tail = tailOf(t)
 	}
@@ -189,12 +189,20 @@ func (m *machine) lose(t *task, at int64, how lost) []out {
 	return []out{m.tell(t, end)}
 }
 
+// classify returns the cause of an end and, if somebody reads them, the rows that nearly gave another.
+func (m *machine) classify(t *task, end *stop) (event.Cause, []cause.Near) {
+	if m.near {
+		return m.table.Explain(m.evidence(t, end))
+	}
+	return m.table.Classify(m.evidence(t, end)), nil
+}
+
 func (m *machine) evidence(t *task, end *stop) cause.Evidence {
 	e := cause.Evidence{
-		ExitCode: end.code, CodeFrom: end.codeFrom, OOMFlag: end.oomFlag, OOMEvent: t.OOM, Kills: t.Kills, StopSignal: t.stopSignal,
+		Task: t.identity(), ExitCode: end.code, CodeFrom: end.codeFrom, OOMFlag: end.oomFlag, OOMEvent: t.OOM, Kills: t.Kills, StopSignal: t.stopSignal,
 		StopEvent: t.Stop, StoppedAt: utc(end.at), Removed: end.removed, AutoRemove: t.Auto,
 		StartFailed: end.failed, StateError: end.failure, Unhealthy: t.Health == "unhealthy", ProbeEvery: t.probeEvery,
-		RestartPolicy: t.Policy, Service: isService(t), OwnAction: m.acting != nil && m.acting(t.id),
+		RestartPolicy: t.Policy, Restarts: t.Restarts, Service: isService(t), OwnAction: m.acting != nil && m.acting(t.id),
 		Shutdown: t.shutdown, Together: t.together,
 		Unseen: end.lost.unseen, Restarted: end.lost.restarted, PolicyRestarted: end.lost.policy,
 	}

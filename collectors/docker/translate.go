@@ -4,6 +4,7 @@ import (
 	"cmp"
 
 	"github.com/bellbuoy/bellbuoy/collectors"
+	"github.com/bellbuoy/bellbuoy/internal/cause"
 	"github.com/bellbuoy/bellbuoy/internal/redact"
 	"github.com/bellbuoy/bellbuoy/schemas/event"
 )
@@ -16,6 +17,12 @@ type origin struct {
 // place is where the task belongs. A lone container is its own workload.
 func (t *task) place() collectors.Place {
 	return collectors.PlaceOf(t.Labels, collectors.Place{Workload: t.title(), Revision: t.Digest})
+}
+
+// identity is the task as the rows of a user see it.
+func (t *task) identity() cause.Identity {
+	p := t.place()
+	return cause.Identity{Scope: p.Scope, Workload: p.Workload, Revision: p.Revision, Name: t.Name, Image: t.Image, Labels: t.Labels}
 }
 
 func isService(t *task) bool { return t.Labels["com.docker.swarm.service.name"] != "" }
