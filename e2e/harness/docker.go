@@ -64,7 +64,7 @@ func (s *Stand) startDocker(ctx context.Context) (*Docker, error) {
 		return nil, err
 	}
 	d := &Docker{
-		Host: own.host(), Image: "bellbuoy-test/busybox:latest",
+		Host: daemonHost(dir), Image: "bellbuoy-test/busybox:latest",
 		Containerd: filepath.Join(dir, "exec", "containerd", "containerd.sock"),
 		stand:      s, client: own.client, daemon: own,
 	}
@@ -135,7 +135,7 @@ func (d *Docker) RestartDaemon(t testing.TB) {
 func (d *Docker) order(t testing.TB, command string) {
 	t.Helper()
 	d.private(t)
-	if _, err := d.daemon.order(command); err != nil {
+	if _, _, err := d.daemon.order(command); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -1,4 +1,4 @@
-// Package harness gives end-to-end tests real servers: Docker, OpenSearch, SNS and SQS, NATS.
+// Package harness gives end-to-end tests real servers: Docker, containerd, OpenSearch, SNS and SQS, NATS.
 //
 // A test package declares one Stand and hands its TestMain to it:
 //
@@ -6,8 +6,8 @@
 //
 //	func TestMain(m *testing.M) { os.Exit(stand.Run(m)) }
 //
-// Servers start when a test first asks for them. Docker, OpenSearch and Moto are shared by all tests of
-// the package, so tests choose their own names in them; a NATS server is the test's own. Everything
+// Servers start when a test first asks for them. Docker, containerd, OpenSearch and Moto are shared by all
+// tests of the package, so tests choose their own names in them; a NATS server is the test's own. Everything
 // listens on loopback or on a socket in a temporary folder, and Run removes all of it at the end.
 //
 // A test that misses a server fails when it could have had it (as root, or with RequireVariable set to
@@ -39,6 +39,7 @@ const folderPrefix = "bellbuoy-e2e-"
 // Stand holds the servers of one test binary. Its zero value is ready to use.
 type Stand struct {
 	docker     shared[*Docker]
+	containerd map[string]*shared[*Containerd] // by version
 	openSearch shared[*OpenSearch]
 	moto       shared[*Moto]
 

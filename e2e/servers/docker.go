@@ -15,6 +15,7 @@ type Docker struct {
 	Dockerd string
 	Busybox string
 	Env     []string // lets dockerd find containerd, runc and iptables
+	Flags   []string // what this dockerd needs beside the usual ones
 }
 
 // Docker finds the daemon.

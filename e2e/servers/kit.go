@@ -51,6 +51,9 @@ func Open() (*Kit, error) {
 	return &Kit{root: root, cache: cache}, nil
 }
 
+// Root is the folder of the repository.
+func (k *Kit) Root() string { return k.root }
+
 // cached is a folder of the cache with the stamp of what belongs into it.
 type cached struct {
 	dir, stamp string

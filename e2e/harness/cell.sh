@@ -1,10 +1,10 @@
-# Holds a Docker daemon inside namespaces of its own, of which this shell is process 1.
+# Holds a container daemon inside namespaces of its own, of which this shell is process 1.
 #
-#   dockerd.sh FOLDER CGROUP DOCKERD [ARGUMENT...]
+#   cell.sh FOLDER CGROUP DAEMON [ARGUMENT...]
 #
-# It reads commands, one a line, and answers each with the exit status of what it did. At the end of its
-# input, so also when the test binary dies, everything in the namespaces ends: daemon, containerd, shims,
-# containers, mounts, network.
+# It reads commands, one a line, and answers each with one line: the exit status of what it did and, for
+# some commands, a text. At the end of its input, so also when the test binary dies, everything in the
+# namespaces ends: daemon, shims, containers, mounts, network.
 set -u
 folder=$1 cgroup=$2
 shift 2
@@ -22,22 +22,23 @@ finish() { # finish SIGNAL
 }
 
 while read -r command more; do
+  text=
   case $command in
   start)
-    rm -f "$folder/docker.pid"
     # shellcheck disable=SC2086 # more is a list of arguments
     "$@" $more >>"$folder/log" 2>&1 </dev/null &
     daemon=$!
     ;;
   running) [ -n "$daemon" ] && kill -0 "$daemon" 2>/dev/null ;;
+  stat) [ -n "$daemon" ] && { read -r text <"/proc/$daemon/stat"; } 2>/dev/null ;;
   stop) finish TERM ;;
   kill) finish KILL ;;
   esac
-  echo $?
+  echo "$? $text"
 done
 
 kill -KILL -1 2>/dev/null
 wait
-# The daemon's control groups outlive their processes, and are the machine's.
-find /sys/fs/cgroup -depth -type d -path "*/$cgroup*" -exec rmdir {} + 2>/dev/null
+# The control groups outlive their processes, and are the machine's.
+find /sys/fs/cgroup -depth -type d \( -path "*/$cgroup" -o -path "*/$cgroup/*" \) -exec rmdir {} + 2>/dev/null
 true
