@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/bellbuoy/bellbuoy/collectors/docker"
+	"github.com/bellbuoy/bellbuoy/internal/cause"
 	"github.com/bellbuoy/bellbuoy/internal/recording"
 	"github.com/bellbuoy/bellbuoy/schemas/event"
 	"github.com/bellbuoy/bellbuoy/sinks/console"
@@ -32,6 +33,7 @@ const maxExplain = 256 << 20
 type explained struct {
 	line    int
 	event   *event.Event
+	near    []cause.Near
 	ignored string
 	err     error
 }
@@ -125,7 +127,7 @@ func (p *Program) explainDocker(text []byte) ([]explained, error) {
 	}
 	var out []explained
 	for _, r := range results {
-		out = append(out, explained{line: r.Line, event: r.Event, ignored: r.Ignored, err: r.Err})
+		out = append(out, explained{line: r.Line, event: r.Event, near: r.Near, ignored: r.Ignored, err: r.Err})
 	}
 	return out, nil
 }
@@ -144,6 +146,9 @@ func (p *Program) showExplained(x explained, rules []Rule, o ExplainOptions) err
 		fmt.Fprintf(&b, "%s:%d: %s %s\n%s", o.Name, x.line, x.event.Type, x.event.ID, console.Text(x.event, false))
 		if c := x.event.Data.Cause; c != nil {
 			fmt.Fprintf(&b, "  cause %s, %s, by %s, %s; rule %s\n", c.Class, c.Confidence, c.Initiator, wanted(c.Expected), c.Rule)
+		}
+		for _, n := range x.near {
+			fmt.Fprintf(&b, "  nearly %s (rule %s); what does not hold: %s\n", n.Class, n.Rule, n.Missing)
 		}
 		for _, v := range verdicts(x.event, rules) {
 			mark := "not "
@@ -178,6 +183,9 @@ func (p *Program) showExplainedJSON(x explained, rules []Rule) error {
 		}
 		line["event"] = json.RawMessage(encoded)
 		line["routes"] = verdicts(x.event, rules)
+		if len(x.near) > 0 {
+			line["near"] = x.near
+		}
 	}
 	enc := json.NewEncoder(p.Out)
 	enc.SetEscapeHTML(false)
