@@ -9,6 +9,9 @@ import (
 // secretName reports whether a value under this name is a secret: API_KEY, dbPassword, x-auth-token.
 // The last word decides what the value is: token_type and password_file are not secrets.
 func secretName(name string) bool {
+	if plain(name) && !containsAny(strings.ToLower(name), nameWords[:]) {
+		return false
+	}
 	words := split(name)
 	if len(words) == 0 || slices.Contains(aboutWords[:], words[len(words)-1]) {
 		return false

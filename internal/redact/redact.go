@@ -37,16 +37,37 @@ func Text(s string) string {
 	if s == "" {
 		return s
 	}
-	s = keyInLine.ReplaceAllString(s, Mask)
-	s = shapes.ReplaceAllString(s, Mask)
-	s = userInfo.ReplaceAllString(s, "${1}"+Mask+"@")
-	s = restValue.ReplaceAllString(s, "${1}${2}"+Mask)
-	s = maskWhere(scheme, s, 3, func(m []string) bool { return random(m[3]) })
-	s = maskWhere(assignment, s, 3, func(m []string) bool {
-		return secretName(m[1]) && !harmless(m[3])
-	})
-	s = maskWhere(flagValue, s, 4, func(m []string) bool { return secretName(m[2]) })
-	return maskWhere(wordValue, s, 3, func(m []string) bool { return random(m[3]) })
+	h := look(s)
+	for _, r := range rules {
+		if h&r.needs == r.needs {
+			s = r.mask(s)
+		}
+	}
+	return s
+}
+
+// rules are applied in order, each only to a text that looks as if it could match: hardly any text does,
+// and a pattern costs microseconds.
+var rules = [...]struct {
+	needs hint
+	mask  func(string) string
+}{
+	{hasKey, func(s string) string { return keyInLine.ReplaceAllString(s, Mask) }},
+	{hasShape, func(s string) string { return shapes.ReplaceAllString(s, Mask) }},
+	{hasUser, func(s string) string { return userInfo.ReplaceAllString(s, "${1}"+Mask+"@") }},
+	{hasRest, func(s string) string { return restValue.ReplaceAllString(s, "${1}${2}"+Mask) }},
+	{hasScheme | hasBlank, func(s string) string {
+		return maskWhere(scheme, s, 3, func(m []string) bool { return random(m[3]) })
+	}},
+	{hasName | hasSeparator, func(s string) string {
+		return maskWhere(assignment, s, 3, func(m []string) bool { return secretName(m[1]) && !harmless(m[3]) })
+	}},
+	{hasName | hasBlank, func(s string) string {
+		return maskWhere(flagValue, s, 4, func(m []string) bool { return secretName(m[2]) })
+	}},
+	{hasName | hasBlank, func(s string) string {
+		return maskWhere(wordValue, s, 3, func(m []string) bool { return random(m[3]) })
+	}},
 }
 
 // Value returns the value of a named thing, such as a label or an attribute.
