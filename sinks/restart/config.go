@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -40,8 +41,9 @@ type Config struct {
 	VerifyAfter time.Duration `yaml:"verify_after"`
 	// MaxAge is how old an event may be; what happened before is left as it is.
 	MaxAge time.Duration `yaml:"max_age"`
-	// Docker is the daemon that runs the tasks of this node.
-	Docker Docker `yaml:"docker"`
+	// Docker and Containerd are the daemons that run the tasks of this node.
+	Docker     Docker     `yaml:"docker"`
+	Containerd Containerd `yaml:"containerd"`
 }
 
 // Backoff bounds the delays between actions.
@@ -56,12 +58,18 @@ type Docker struct {
 	Host string `yaml:"host"`
 }
 
+// Containerd says where containerd is.
+type Containerd struct {
+	// Address is the path of its socket.
+	Address string `yaml:"address"`
+}
+
 // DefaultConfig returns the config of a handler that only says what it would do.
 func DefaultConfig() Config {
 	return Config{
 		Mode: DryRun, Budget: Budget{Actions: 4, Window: 10 * time.Minute}, StableAfter: 5 * time.Minute,
 		Backoff: Backoff{First: time.Second, Limit: time.Minute}, VerifyAfter: 10 * time.Second, MaxAge: 10 * time.Minute,
-		Docker: Docker{Host: "unix:///var/run/docker.sock"},
+		Docker: Docker{Host: "unix:///var/run/docker.sock"}, Containerd: Containerd{Address: "/run/containerd/containerd.sock"},
 	}
 }
 
@@ -89,6 +97,9 @@ func (c Config) Validate() error {
 	between("max_age", c.MaxAge, time.Minute, 24*time.Hour)
 	if u, err := url.Parse(c.Docker.Host); err != nil || u.Scheme == "" {
 		faults = append(faults, fault.At("docker.host", "is not an address such as unix:///var/run/docker.sock"))
+	}
+	if !filepath.IsAbs(strings.TrimPrefix(c.Containerd.Address, "unix://")) {
+		faults = append(faults, fault.At("containerd.address", "is not the path of a socket such as /run/containerd/containerd.sock"))
 	}
 	return errors.Join(faults...)
 }

@@ -41,9 +41,11 @@ const (
 	RuleGone          = "gone"
 	RuleAutoRemove    = "auto_remove"
 	RulePolicy        = "runtime_policy"
+	RuleSetup         = "foreign_setup"
 	RuleOwnAction     = "own_action"
 	RuleOperator      = "operator"
 	RuleExpected      = "expected"
+	RuleUnsure        = "unsure"
 	RuleTooOld        = "too_old"
 	RuleReplay        = "replay"
 	RuleDuplicate     = "duplicate"
@@ -97,7 +99,7 @@ func Decide(e *event.Event, h History, p Policy) Decision {
 		return d
 	}
 	for _, refuse := range []func() (rule, reason string){
-		func() (string, string) { return ownedElsewhere(labels, h.State.Name) },
+		func() (string, string) { return ownedElsewhere(e, labels, h.State.Name) },
 		func() (string, string) { return unfit(kind, &h.State) },
 		func() (string, string) { return wanted(e, labels[labelRestart]) },
 		func() (string, string) { return outdated(e, h.Now, p.MaxAge) },
@@ -145,7 +147,7 @@ func kindOf(e *event.Event) Kind {
 }
 
 // ownedElsewhere refuses what another controller restarts: two of them would fight over it.
-func ownedElsewhere(labels map[string]string, name string) (rule, reason string) {
+func ownedElsewhere(e *event.Event, labels map[string]string, name string) (rule, reason string) {
 	owner := ""
 	for key := range labels {
 		if o := ownerOf(key); o != "" && (owner == "" || o < owner) { // the same one whatever the order of the map
@@ -153,7 +155,7 @@ func ownedElsewhere(labels map[string]string, name string) (rule, reason string)
 		}
 	}
 	switch {
-	case strings.HasPrefix(strings.TrimPrefix(name, "/"), "k8s_"):
+	case strings.HasPrefix(strings.TrimPrefix(name, "/"), "k8s_"), e.Data.Runtime == event.Containerd && e.Data.Scope == "k8s.io":
 		owner = "Kubernetes"
 	case strings.EqualFold(labels["com.docker.compose.oneoff"], "true"):
 		return RuleOwner, "it is a one-off compose run, which is never started again"
@@ -171,7 +173,10 @@ func ownerOf(label string) string {
 		{"io.cri-containerd.", "Kubernetes"},
 		{"com.amazonaws.ecs.", "the ECS agent"},
 		{"com.hashicorp.nomad.", "Nomad"},
-		{"containerd.io/restart.", "containerd's restart plugin"},
+		{"containerd.io/restart.status", "containerd's restart plugin"},
+		{"containerd.io/restart.policy", "containerd's restart plugin"},
+		{"containerd.io/restart.explicitly-stopped", "containerd's restart plugin"},
+		{"com.docker/engine.", "Docker"},
 	} {
 		if strings.HasPrefix(label, o.prefix) {
 			return o.owner
@@ -190,6 +195,8 @@ func unfit(kind Kind, s *State) (rule, reason string) {
 		return RuleAutoRemove, "it was run with --rm, so it is removed when it stops"
 	case kind == Start && s.Policy != "" && s.Policy != "no":
 		return RulePolicy, "the runtime's own restart policy " + s.Policy + " looks after it"
+	case s.Setup != "":
+		return RuleSetup, s.Setup
 	}
 	return "", ""
 }
@@ -208,6 +215,8 @@ func wanted(e *event.Event, want string) (rule, reason string) {
 		return RuleOperator, "an operator stopped it: " + c.Say
 	case c.Expected && (want != wantAlways || c.Initiator != "app"):
 		return RuleExpected, "the stop was expected: " + c.Say
+	case e.Data.Runtime == event.Containerd && c.Confidence == event.Guess && want != wantAlways:
+		return RuleUnsure, "containerd does not record who stops a task, so this may have been an operator: " + c.Say
 	}
 	return "", ""
 }

@@ -48,6 +48,14 @@ func (s *situation) sick() {
 	s.h.State.Running, s.h.State.Health = true, "unhealthy"
 }
 
+// task makes it a containerd task: no start times, but the end is exact.
+func (s *situation) task() {
+	end := s.e.Time
+	s.e.Data.Runtime, s.e.Data.Scope, s.e.Data.Task.Run, s.e.Data.Task.Times = event.Containerd, "default", "boot-4711", event.Times{Stopped: end}
+	s.e.Data.Cause.Confidence = event.Fact
+	s.h.State.Started, s.h.State.RunName, s.h.State.Stopped = time.Time{}, "4711", end
+}
+
 func (s *situation) attempts(n int, task string, age time.Duration) {
 	for range n {
 		s.h.Attempts = append(s.h.Attempts, Attempt{Key: task + "/1/start", Trigger: "x", Task: task, Phase: ended, Tries: 1, Tried: s.h.Now.Add(-age)})
@@ -90,6 +98,10 @@ func TestDecide(t *testing.T) {
 		{"ecs", func(s *situation) { s.label("com.amazonaws.ecs.task-arn", "x") }, "", RuleOwner, false},
 		{"nomad", func(s *situation) { s.label("com.hashicorp.nomad.alloc_id", "x") }, "", RuleOwner, false},
 		{"containerd", func(s *situation) { s.label("containerd.io/restart.status", "running") }, "", RuleOwner, false},
+		{"containerd's plugin, stopped by hand", func(s *situation) { s.label("containerd.io/restart.explicitly-stopped", "true") }, "", RuleOwner, false},
+		{"a log for containerd's plugin", func(s *situation) { s.label("containerd.io/restart.loguri", "file:///x") }, Start, RuleAllowed, false},
+		{"Docker's own containerd", func(s *situation) { s.label("com.docker/engine.bundle.path", "/x") }, "", RuleOwner, false},
+		{"kubernetes by namespace", func(s *situation) { s.task(); s.e.Data.Scope = "k8s.io" }, "", RuleOwner, false},
 		{"compose run", func(s *situation) { s.label("com.docker.compose.oneoff", "True") }, "", RuleOwner, false},
 		{"compose service", func(s *situation) { s.label("com.docker.compose.oneoff", "False") }, Start, RuleAllowed, false},
 
@@ -98,6 +110,25 @@ func TestDecide(t *testing.T) {
 		{"policy always", func(s *situation) { s.h.State.Policy = "always" }, "", RulePolicy, false},
 		{"policy on-failure", func(s *situation) { s.h.State.Policy = "on-failure" }, "", RulePolicy, false},
 		{"policy no", func(s *situation) { s.h.State.Policy = "no" }, Start, RuleAllowed, false},
+
+		{"a task", func(s *situation) { s.task() }, Start, RuleAllowed, false},
+		{"hooks", func(s *situation) { s.task(); s.h.State.Setup = "its spec has hooks" }, "", RuleSetup, false},
+		{"another task since", func(s *situation) { s.task(); s.h.State.Stopped = s.h.Now }, "", RuleMovedOn, false},
+		{"another task runs", func(s *situation) {
+			s.task()
+			s.h.State.Stopped, s.h.State.Running, s.h.State.RunName = time.Time{}, true, "4712"
+		}, "", RuleMovedOn, false},
+		{"no task any more", func(s *situation) { s.task(); s.h.State.Stopped, s.h.State.RunName = time.Time{}, "" }, Start, RuleAllowed, false},
+		{"a task out of memory", func(s *situation) { s.task(); s.e.Data.Cause.Class = "oom" }, Start, RuleAllowed, false},
+		{"a task killed by who knows", func(s *situation) {
+			s.task()
+			s.e.Data.Cause = &event.Cause{Class: "exit.sigkill", Confidence: event.Guess, Initiator: "unknown", Say: "killed"}
+		}, "", RuleUnsure, false},
+		{"a task killed by who knows, always", func(s *situation) {
+			s.task()
+			s.label(labelRestart, wantAlways)
+			s.e.Data.Cause = &event.Cause{Class: "exit.signal", Confidence: event.Guess, Initiator: "unknown", Say: "killed"}
+		}, Start, RuleAllowed, false},
 
 		{"no cause", func(s *situation) { s.e.Data.Cause = nil }, "", RuleExpected, false},
 		{"completed", func(s *situation) { s.cause("exit.ok", "app", true) }, "", RuleExpected, false},
@@ -247,6 +278,8 @@ func TestConfigFaults(t *testing.T) {
 		"verify_after":  func(c *Config) { c.VerifyAfter = time.Hour },
 		"max_age":       func(c *Config) { c.MaxAge = time.Second },
 		"docker.host":   func(c *Config) { c.Docker.Host = "/var/run/docker.sock" },
+
+		"containerd.address": func(c *Config) { c.Containerd.Address = "tcp://10.0.0.1:99" },
 	} {
 		c := DefaultConfig()
 		change(&c)

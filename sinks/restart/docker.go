@@ -34,8 +34,8 @@ func (d *DockerRestarter) Close() error {
 }
 
 // State inspects the container.
-func (d *DockerRestarter) State(ctx context.Context, task string) (State, error) {
-	got, err := d.client.ContainerInspect(ctx, task, client.ContainerInspectOptions{})
+func (d *DockerRestarter) State(ctx context.Context, t Target) (State, error) {
+	got, err := d.client.ContainerInspect(ctx, t.ID, client.ContainerInspectOptions{})
 	if errdefs.IsNotFound(err) {
 		return State{}, nil
 	}
@@ -72,16 +72,16 @@ func stateOf(c *container.InspectResponse) State {
 }
 
 // Start starts the container; a running one stays as it is.
-func (d *DockerRestarter) Start(ctx context.Context, task string) error {
-	if _, err := d.client.ContainerStart(ctx, task, client.ContainerStartOptions{}); err != nil {
+func (d *DockerRestarter) Start(ctx context.Context, t Target) error {
+	if _, err := d.client.ContainerStart(ctx, t.ID, client.ContainerStartOptions{}); err != nil {
 		return fmt.Errorf("start container: %w", err)
 	}
 	return nil
 }
 
 // Restart stops the container as its own stop signal and timeout say, and starts it.
-func (d *DockerRestarter) Restart(ctx context.Context, task string) error {
-	if _, err := d.client.ContainerRestart(ctx, task, client.ContainerRestartOptions{}); err != nil {
+func (d *DockerRestarter) Restart(ctx context.Context, t Target) error {
+	if _, err := d.client.ContainerRestart(ctx, t.ID, client.ContainerRestartOptions{}); err != nil {
 		return fmt.Errorf("restart container: %w", err)
 	}
 	return nil

@@ -72,10 +72,10 @@ func TestADaemonThatIsAwayIsAnError(t *testing.T) {
 	d, err := NewDockerRestarter("unix://" + t.TempDir() + "/none.sock")
 	require.NoError(t, err, "nothing is dialled")
 	defer func() { require.NoError(t, d.Close()) }()
-	_, err = d.State(t.Context(), "a")
+	_, err = d.State(t.Context(), Target{ID: "a"})
 	require.ErrorContains(t, err, "inspect container")
-	require.ErrorContains(t, d.Start(t.Context(), "a"), "start container")
-	require.ErrorContains(t, d.Restart(t.Context(), "a"), "restart container")
+	require.ErrorContains(t, d.Start(t.Context(), Target{ID: "a"}), "start container")
+	require.ErrorContains(t, d.Restart(t.Context(), Target{ID: "a"}), "restart container")
 	_, err = NewDockerRestarter("://")
 	require.Error(t, err)
 }

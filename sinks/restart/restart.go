@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"slices"
 	"sync"
@@ -31,7 +32,7 @@ type Deps struct {
 	Node      string
 	Publisher Publisher
 	Ledger    Ledger
-	// Restarters act on the tasks of their runtime; nil is Docker at the configured host.
+	// Restarters act on the tasks of their runtime; nil is those of the configured daemons.
 	Restarters map[event.Runtime]Restarter
 	// Logger tells of actions; nil discards.
 	Logger *slog.Logger
@@ -62,7 +63,7 @@ type Handler struct {
 	publisher  Publisher
 	ledger     Ledger
 	restarters map[event.Runtime]Restarter
-	own        *DockerRestarter // made by New, ended by Close; or nil
+	own        []io.Closer // restarters that New made
 	logger     *slog.Logger
 	metrics    *metrics
 
@@ -89,23 +90,37 @@ func New(cfg Config, deps Deps) (*Handler, error) {
 		h.logger = slog.New(slog.DiscardHandler)
 	}
 	if h.restarters == nil {
-		docker, err := NewDockerRestarter(cfg.Docker.Host)
-		if err != nil {
+		if err := h.connect(cfg); err != nil {
 			return nil, err
 		}
-		h.own, h.restarters = docker, map[event.Runtime]Restarter{event.Docker: docker}
 	}
 	var err error
 	h.metrics, err = newMetrics(deps.Name, deps.Registerer)
 	return h, err
 }
 
-// Close ends the connections to the daemon that New was told of.
-func (h *Handler) Close() error {
-	if h.own == nil {
-		return nil
+// connect makes the restarters of the configured daemons.
+func (h *Handler) connect(cfg Config) error {
+	docker, err := NewDockerRestarter(cfg.Docker.Host)
+	if err != nil {
+		return err
 	}
-	return h.own.Close()
+	containerd, err := NewContainerdRestarter(cfg.Containerd.Address)
+	if err != nil {
+		return errors.Join(err, docker.Close())
+	}
+	h.own = []io.Closer{docker, containerd}
+	h.restarters = map[event.Runtime]Restarter{event.Docker: docker, event.Containerd: containerd}
+	return nil
+}
+
+// Close ends the connections to the daemons that New was told of.
+func (h *Handler) Close() error {
+	var errs []error
+	for _, c := range h.own {
+		errs = append(errs, c.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // Send handles each event: the events of one task in their order, tasks beside each other. It never waits

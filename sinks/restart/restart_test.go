@@ -44,7 +44,7 @@ func TestAStoppedTaskIsStartedAndVerified(t *testing.T) {
 		last := w.last()
 		require.Equal(t, e.ID, last.CausationID)
 		require.Equal(t, e.Subject, last.Subject)
-		state, err := w.State(t.Context(), "a")
+		state, err := w.State(t.Context(), Target{ID: "a"})
 		require.NoError(t, err)
 		require.Equal(t, state.Run(), last.Data.Action.Run)
 		check := schematest.New(t)

@@ -2,6 +2,7 @@ package restart
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -74,7 +75,7 @@ func (h *Handler) decide(ctx context.Context, e *event.Event, r *record) (Decisi
 func (h *Handler) look(ctx context.Context, r Restarter, e *event.Event) (State, error) {
 	ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
 	defer cancel()
-	state, err := r.State(ctx, e.Data.Task.ID)
+	state, err := r.State(ctx, targetOf(e))
 	if err != nil {
 		return State{}, fmt.Errorf("look at task: %w", err)
 	}
@@ -197,7 +198,10 @@ func (h *Handler) act(ctx context.Context, e *event.Event, r *record, a *Attempt
 	if err := h.publish(ctx, e, a, event.ActionStarted); err != nil {
 		h.logger.Warn("action not told, acting all the same", "event_id", e.ID, "err", err)
 	}
-	return h.called(ctx, e, r, a, restarter, h.call(ctx, restarter, kind, a))
+	if err := h.unchanged(ctx, e, r); err != nil {
+		return err // a handler that was held up has lost its claim meanwhile
+	}
+	return h.called(ctx, e, r, a, restarter, h.call(ctx, restarter, kind, targetOf(e), a))
 }
 
 // unlessTried is how an attempt ends that is not needed any more: refused, or failed if a call was made.
@@ -238,19 +242,24 @@ func (h *Handler) exhaust(ctx context.Context, e *event.Event, r *record, a *Att
 }
 
 // call makes the call within the time since its phase was saved, not since now: a handler that was held up
-// in between must not begin a call that its lease does not cover.
-func (h *Handler) call(ctx context.Context, r Restarter, kind Kind, a *Attempt) error {
-	ctx, cancel := context.WithDeadline(ctx, a.Tried.Add(callTimeout))
+// in between must not begin a call that its lease does not cover. The wall clock is asked too, because the
+// other stands still while a machine is suspended.
+func (h *Handler) call(ctx context.Context, r Restarter, kind Kind, t Target, a *Attempt) error {
+	until := a.Tried.Add(callTimeout)
+	ctx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("call too late: %w", err)
 	}
+	if time.Now().Round(0).After(until.Round(0)) {
+		return errors.New("call too late: the machine stood still")
+	}
 	if kind == Start {
-		return r.Start(ctx, a.Task)
+		return r.Start(ctx, t)
 	}
 	h.mark(a.Task, time.Now().Add(lease))
 	defer func() { h.mark(a.Task, time.Now().Add(afterStop)) }()
-	return r.Restart(ctx, a.Task)
+	return r.Restart(ctx, t)
 }
 
 // called records what came of a call. Only the state tells: a call may fail and have worked, or the

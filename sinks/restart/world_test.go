@@ -51,7 +51,7 @@ func newWorld() *world {
 
 type triggerKey struct{}
 
-func (w *world) State(ctx context.Context, task string) (State, error) {
+func (w *world) State(ctx context.Context, t Target) (State, error) {
 	before, after := w.op(ctx, "state")
 	if before != nil {
 		return State{}, before
@@ -61,15 +61,15 @@ func (w *world) State(ctx context.Context, task string) (State, error) {
 	if w.failState != nil {
 		return State{}, w.failState
 	}
-	if s, ok := w.tasks[task]; ok {
+	if s, ok := w.tasks[t.ID]; ok {
 		return *s, after
 	}
 	return State{}, after
 }
 
-func (w *world) Start(ctx context.Context, task string) error { return w.run(ctx, task, "start") }
+func (w *world) Start(ctx context.Context, t Target) error { return w.run(ctx, t.ID, "start") }
 
-func (w *world) Restart(ctx context.Context, task string) error { return w.run(ctx, task, "restart") }
+func (w *world) Restart(ctx context.Context, t Target) error { return w.run(ctx, t.ID, "restart") }
 
 func (w *world) run(ctx context.Context, task, call string) error {
 	before, after := w.op(ctx, call)
