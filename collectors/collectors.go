@@ -38,6 +38,9 @@ type Reporter interface {
 	// Gap tells the stream that the collector was blind for a time, and returns after the stream has
 	// acknowledged it. It is called when the gap is over and reconciled.
 	Gap(ctx context.Context, g Gap) error
+	// Conflict tells the stream that another collector watches the same runtime, or no longer does, and
+	// returns after the stream has acknowledged it.
+	Conflict(ctx context.Context, c Conflict) error
 }
 
 // Report is what a collector sees right now.
@@ -58,6 +61,24 @@ type Gap struct {
 	Reason   string
 	// Reconciled counts the transitions that only a snapshot told.
 	Reconciled int
+	// UnknownCodes counts the ends among them whose exit code can't be known.
+	UnknownCodes int
+	// UnseenRuns counts the runs that the runtime's own counter knows of and nothing tells.
+	UnseenRuns int
 	// Unknown lists what can't be known about this time; empty means that nothing was lost.
 	Unknown []string
+}
+
+// Conflict is another collector that watches the same runtime. Both keep running, and the stream keeps
+// each event once.
+type Conflict struct {
+	// Key is the same for both sides, and another one for every pair of collectors.
+	Key string
+	// Self and Peer name the two, such as "docker on web-7".
+	Self, Peer string
+	// Advice says what to do, in a few words.
+	Advice string
+	// Since is when both were first seen alive; Until is when the peer was found gone, zero as long as it
+	// lives.
+	Since, Until time.Time
 }

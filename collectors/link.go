@@ -111,18 +111,19 @@ func (l *Link) Gap(ctx context.Context, g Gap) error {
 	e.Data.Supersedes = announced
 	c := e.Data.Collector
 	c.From, c.To, c.Reason, c.Reconciled, c.Unknown = g.From.UTC(), g.To.UTC(), g.Reason, int64(g.Reconciled), g.Unknown
+	c.UnknownCodes, c.UnseenRuns = int64(g.UnknownCodes), int64(g.UnseenRuns)
 	if g.From.IsZero() {
 		c.From = time.Time{}
 	}
 	e.Data.Message = fmt.Sprintf("collector %s was blind%s: %s; %d transitions found afterwards", l.name, span(g.From, g.To), g.Reason, g.Reconciled)
-	if len(g.Unknown) == 0 {
+	e.Data.Message += lost(g)
+	if len(g.Unknown) == 0 && g.UnseenRuns == 0 && g.UnknownCodes == 0 {
 		e.Severity = event.Info
-		e.Data.Message += ", nothing lost"
 	}
 	if err := l.Publish(ctx, e); err != nil {
 		return fmt.Errorf("publish gap: %w", err)
 	}
-	l.metrics.gaps.WithLabelValues(l.name).Inc()
+	l.metrics.gap(l.name, g)
 	l.mu.Lock()
 	if l.announced == announced {
 		l.announced = ""
@@ -130,6 +131,47 @@ func (l *Link) Gap(ctx context.Context, g Gap) error {
 	l.mu.Unlock()
 	return nil
 }
+
+// lost says what a gap cost.
+func lost(g Gap) string {
+	text := ""
+	if g.UnknownCodes > 0 {
+		text += fmt.Sprintf(", %d of them without an exit code", g.UnknownCodes)
+	}
+	if g.UnseenRuns > 0 {
+		text += fmt.Sprintf(", %d runs that nobody saw", g.UnseenRuns)
+	}
+	if text == "" && len(g.Unknown) == 0 {
+		text = ", nothing lost"
+	}
+	return text
+}
+
+// Conflict tells the stream of another collector of the same runtime; see Reporter. Both sides publish
+// the same event, of which the stream keeps one.
+func (l *Link) Conflict(ctx context.Context, c Conflict) error {
+	e := l.event(event.CollectorConflict, c.Since)
+	opened := event.NewID("collector", "conflict", c.Key, stamp(c.Since))
+	e.ID = opened
+	e.Data.Collector.From, e.Data.Collector.Peer, e.Data.Collector.Reason = c.Since.UTC(), c.Peer, c.Advice
+	e.Data.Message = fmt.Sprintf("%s and %s watch the same runtime: %s", c.Self, c.Peer, c.Advice)
+	if !c.Until.IsZero() {
+		e.ID, e.Time, e.Severity = event.NewID(opened, "over"), c.Until.UTC(), event.Info
+		e.Data.Supersedes, e.Data.Collector.To = opened, c.Until.UTC()
+		e.Data.Message = fmt.Sprintf("%s no longer watches the same runtime as %s", c.Peer, c.Self)
+	}
+	if err := l.Publish(ctx, e); err != nil {
+		return fmt.Errorf("publish conflict: %w", err)
+	}
+	l.metrics.conflicts.WithLabelValues(l.name).Set(1)
+	if !c.Until.IsZero() {
+		l.metrics.conflicts.WithLabelValues(l.name).Set(0)
+	}
+	return nil
+}
+
+// Name is the collector's name in the config.
+func (l *Link) Name() string { return l.name }
 
 func span(from, to time.Time) string {
 	if from.IsZero() {

@@ -12,6 +12,8 @@ type metrics struct {
 	events    *prometheus.CounterVec
 	restarts  *prometheus.CounterVec
 	gaps      *prometheus.CounterVec
+	missed    *prometheus.CounterVec
+	conflicts *prometheus.GaugeVec
 }
 
 func newMetrics(r prometheus.Registerer) (*metrics, error) {
@@ -22,11 +24,13 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		events:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bellbuoy_collector_events_total", Help: "Events that the stream acknowledged."}, by),
 		restarts:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bellbuoy_collector_restarts_total", Help: "How often the collector ended with an error and was started again."}, by),
 		gaps:      prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bellbuoy_collector_gaps_total", Help: "Times in which the collector was blind."}, by),
+		missed:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bellbuoy_collector_gap_losses_total", Help: "What gaps cost: transitions that only a snapshot told, exit codes and runs that can't be known."}, append(by, "kind")),
+		conflicts: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "bellbuoy_collector_conflict", Help: "1 while another collector watches the same runtime."}, by),
 	}
 	if r == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.connected, m.last, m.events, m.restarts, m.gaps} {
+	for _, c := range []prometheus.Collector{m.connected, m.last, m.events, m.restarts, m.gaps, m.missed, m.conflicts} {
 		if err := r.Register(c); err != nil {
 			return nil, err
 		}
@@ -40,6 +44,19 @@ func (m *metrics) add(name string) {
 	for _, c := range []*prometheus.CounterVec{m.events, m.restarts, m.gaps} {
 		c.WithLabelValues(name).Add(0)
 	}
+	m.conflicts.WithLabelValues(name).Set(0)
+	m.gapped(name, Gap{})
+}
+
+func (m *metrics) gap(name string, g Gap) {
+	m.gaps.WithLabelValues(name).Inc()
+	m.gapped(name, g)
+}
+
+func (m *metrics) gapped(name string, g Gap) {
+	m.missed.WithLabelValues(name, "reconciled").Add(float64(g.Reconciled))
+	m.missed.WithLabelValues(name, "unknown_code").Add(float64(g.UnknownCodes))
+	m.missed.WithLabelValues(name, "unseen_run").Add(float64(g.UnseenRuns))
 }
 
 func (m *metrics) connect(name string, connected bool) {

@@ -143,7 +143,7 @@ func TestBlindIsAnnouncedOnceAndMeasured(t *testing.T) {
 				}
 			}
 			l.Report(collectors.Report{Connected: true, Containers: 1})
-			if err := l.Gap(ctx, collectors.Gap{To: time.Now(), Reason: "no socket", Reconciled: 2, Unknown: []string{"exit codes"}}); err != nil {
+			if err := l.Gap(ctx, collectors.Gap{To: time.Now(), Reason: "no socket", Reconciled: 2, UnknownCodes: 1, UnseenRuns: 3, Unknown: []string{"exit codes"}}); err != nil {
 				return err
 			}
 			<-ctx.Done()
@@ -165,7 +165,38 @@ func TestBlindIsAnnouncedOnceAndMeasured(t *testing.T) {
 		assert.Equal(t, gaps[0].ID, gaps[1].Data.Supersedes)
 		assert.Equal(t, int64(2), gaps[1].Data.Collector.Reconciled)
 		assert.Equal(t, event.Warn, gaps[1].Severity)
+		assert.Contains(t, gaps[1].Data.Message, "2 transitions found afterwards, 1 of them without an exit code, 3 runs that nobody saw")
+		assert.Equal(t, []int64{1, 3}, []int64{gaps[1].Data.Collector.UnknownCodes, gaps[1].Data.Collector.UnseenRuns})
 	})
+}
+
+func TestConflictIsTheSameEventOnBothSides(t *testing.T) {
+	t.Parallel()
+	s := &stream{}
+	sup, err := collectors.NewSupervisor(collectors.Deps{Site: "test", Node: "n1", Publisher: s})
+	require.NoError(t, err)
+	since := time.Now()
+	for _, name := range []string{"docker", "docker-2"} {
+		require.NoError(t, sup.Add(name, event.Docker, func(l *collectors.Link) (collectors.Collector, error) {
+			c := collectors.Conflict{Key: "pair", Self: l.Name() + " on n1", Peer: "other on n2", Advice: "remove one", Since: since}
+			require.NoError(t, l.Conflict(t.Context(), c))
+			c.Until = since.Add(time.Minute)
+			return nil, l.Conflict(t.Context(), c)
+		}))
+	}
+	all := s.all()
+	require.Len(t, all, 4)
+	opened, over := all[0], all[1]
+	assert.Equal(t, []string{opened.ID, over.ID}, []string{all[2].ID, all[3].ID})
+	assert.Equal(t, event.Error, opened.Severity)
+	assert.Equal(t, "docker on n1 and other on n2 watch the same runtime: remove one", opened.Data.Message)
+	assert.Equal(t, "other on n2", opened.Data.Collector.Peer)
+	assert.Equal(t, opened.ID, over.Data.Supersedes)
+	assert.Equal(t, event.Info, over.Severity)
+	assert.Equal(t, since.Add(time.Minute).UTC(), over.Data.Collector.To)
+	for _, e := range all {
+		require.NoError(t, event.Validate(&e))
+	}
 }
 
 func TestShortBlindnessIsNotAnnounced(t *testing.T) {

@@ -167,6 +167,8 @@ type Reporter struct {
 	mu   sync.Mutex // guards what follows
 	last collectors.Report
 	gaps []collectors.Gap
+
+	conflicts []collectors.Conflict
 }
 
 var _ collectors.Reporter = (*Reporter)(nil)
@@ -184,6 +186,21 @@ func (r *Reporter) Gap(_ context.Context, g collectors.Gap) error {
 	defer r.mu.Unlock()
 	r.gaps = append(r.gaps, g)
 	return nil
+}
+
+// Conflict keeps the conflict.
+func (r *Reporter) Conflict(_ context.Context, c collectors.Conflict) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.conflicts = append(r.conflicts, c)
+	return nil
+}
+
+// Conflicts returns all conflicts so far.
+func (r *Reporter) Conflicts() []collectors.Conflict {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]collectors.Conflict(nil), r.conflicts...)
 }
 
 // Last returns the newest report.

@@ -84,8 +84,9 @@ func (c *Config) Check(ctx context.Context) error {
 
 type silent struct{}
 
-func (silent) Report(collectors.Report)                  {}
-func (silent) Gap(context.Context, collectors.Gap) error { return nil }
+func (silent) Report(collectors.Report)                            {}
+func (silent) Gap(context.Context, collectors.Gap) error           { return nil }
+func (silent) Conflict(context.Context, collectors.Conflict) error { return nil }
 
 const (
 	firstRetry = 100 * time.Millisecond

@@ -146,6 +146,8 @@ func (w *writer) collector(c *Collector) {
 	w.when("to", c.To)
 	w.optText("reason", c.Reason)
 	w.optNumber("reconciled", c.Reconciled)
+	w.optNumber("unknown_codes", c.UnknownCodes)
+	w.optNumber("unseen_runs", c.UnseenRuns)
 	w.optList("unknown", c.Unknown)
 	w.optNumber("containers", c.Containers)
 	w.optNumber("workloads", c.Workloads)

@@ -10,21 +10,25 @@ type Collector struct {
 	Engine string `json:"engine,omitzero"`
 	// Version is the runtime's version.
 	Version string `json:"version,omitzero"`
-	// From is the begin of a gap; absent means unknown.
+	// From is the begin of a gap or a conflict; absent means unknown.
 	From time.Time `json:"from,omitzero"`
-	// To is the end of a gap.
+	// To is the end of a gap or a conflict; absent while it goes on.
 	To time.Time `json:"to,omitzero"`
 	// Reason says why it stopped, was blind or conflicts.
 	Reason string `json:"reason,omitzero"`
 	// Reconciled counts the transitions that a snapshot told after a gap.
 	Reconciled int64 `json:"reconciled,omitzero"`
+	// UnknownCodes counts the ends among them whose exit code can't be known.
+	UnknownCodes int64 `json:"unknown_codes,omitzero"`
+	// UnseenRuns counts the runs within a gap that the runtime's restart counter knows of and nothing tells.
+	UnseenRuns int64 `json:"unseen_runs,omitzero"`
 	// Unknown lists what can't be known about a gap.
 	Unknown []string `json:"unknown,omitzero"`
 	// Containers counts the containers that the collector watches.
 	Containers int64 `json:"containers,omitzero"`
 	// Workloads counts the workloads that the collector watches.
 	Workloads int64 `json:"workloads,omitzero"`
-	// Peer names the other collector of a conflict.
+	// Peer names the other collector of a conflict, such as docker on web-7.
 	Peer string `json:"peer,omitzero"`
 }
 

@@ -71,6 +71,8 @@ func (w *writer) collector(c *event.Collector) {
 	w.between("gap_ms", c.From, c.To)
 	w.text("reason", c.Reason)
 	w.count("reconciled", c.Reconciled)
+	w.count("unknown_codes", c.UnknownCodes)
+	w.count("unseen_runs", c.UnseenRuns)
 	w.list("unknown", c.Unknown)
 	w.count("containers", c.Containers)
 	w.count("workloads", c.Workloads)

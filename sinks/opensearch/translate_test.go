@@ -132,6 +132,7 @@ func reference(e *event.Event) map[string]any {
 		"collector": map[string]any{
 			"name": d.Collector.Name, "engine": d.Collector.Engine, "version": d.Collector.Version, "from": at(d.Collector.From), "to": at(d.Collector.To),
 			"gap_ms": d.Collector.To.Sub(d.Collector.From).Milliseconds(), "reason": d.Collector.Reason, "reconciled": d.Collector.Reconciled,
+			"unknown_codes": d.Collector.UnknownCodes, "unseen_runs": d.Collector.UnseenRuns,
 			"unknown": d.Collector.Unknown, "containers": d.Collector.Containers, "workloads": d.Collector.Workloads, "peer": d.Collector.Peer,
 		},
 		"native": map[string]any{"action": d.Native.Action, "time_nano": d.Native.TimeNano, "record": d.Native.Record},
