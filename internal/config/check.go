@@ -77,7 +77,7 @@ func (k *checker) oneOf(path, value string, allowed ...string) {
 }
 
 func hint(got string, known []string) string {
-	if word := nearest(got, known); word != "" {
+	if word := fault.Nearest(got, known); word != "" {
 		return fmt.Sprintf("; did you mean %q?", word)
 	}
 	return ""
@@ -164,7 +164,7 @@ func (k *checker) routes(c *Config) {
 		}
 		names[r.Name] = true
 		if _, ok := c.Sinks[r.To]; !ok {
-			k.at(path+".to", "%s.to: there is no sink %q%s", path, r.To, didYouMean(r.To, sortedKeys(c.Sinks)))
+			k.at(path+".to", "%s.to: there is no sink %q%s", path, r.To, fault.DidYouMean(r.To, sortedKeys(c.Sinks)))
 		}
 		if _, err := router.Compile(r.When); err != nil {
 			k.at(path+".when", "%s.when: %v%s", path, err, conditionHint(err))
@@ -179,7 +179,7 @@ func conditionHint(err error) string {
 		return ""
 	}
 	word, _, _ := strings.Cut(rest, ",")
-	return didYouMean(word, router.Names())
+	return fault.DidYouMean(word, router.Names())
 }
 
 // routeName refuses what can't name a durable consumer.

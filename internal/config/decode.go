@@ -11,6 +11,8 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/token"
+
+	"github.com/bellbuoy/bellbuoy/internal/fault"
 )
 
 // decoder writes one YAML document into Go values. Unlike a library's strict mode it goes on after a
@@ -130,7 +132,7 @@ func (d *decoder) structure(n ast.Node, path string, v reflect.Value) {
 		switch {
 		case !ok:
 			d.misspelt[path] = true
-			d.fault(kv.Key, "unknown key %q%s", key, didYouMean(key, sortedKeys(known)))
+			d.fault(kv.Key, "unknown key %q%s", key, fault.DidYouMean(key, sortedKeys(known)))
 		case seen[key]:
 			d.fault(kv.Key, "key %q is given twice; remove one", key)
 		default:
