@@ -38,17 +38,18 @@ func (m *machine) snapshot(f *facts) []out {
 	same := t.Run != "" && (t.Started == f.started || t.Started == 0 && f.started <= t.Start)
 	if !same {
 		if t.Run != "" && !t.Exited {
-			outs = append(outs, m.lose(t, f.started, lost{restarted: true, policy: f.restarts > t.Restarts})...)
+			outs = append(outs, m.lose(t, f.started, lost{restarted: true, policy: f.made() > t.Restarts})...)
 		}
 		t.begin(decimal(f.started), f.started, 0)
+		t.waited(f.made())
 		if f.stopped() && fresh && f.finished < m.from {
 			t.Exited, t.State = true, event.StateStopped // ended before anybody watched
 		} else {
-			t.Restarts, t.Health = f.restarts, ""
+			t.Restarts, t.Health = f.made(), ""
 			found(m.make(t, event.TaskStarted, t.Run, f.started, event.ObservedReconcile), t.title()+" started")
 		}
 	}
-	t.Restarts = f.restarts
+	t.Restarts = f.made()
 	if f.stopped() {
 		if !t.Exited {
 			outs = append(outs, m.foundEnded(t, f))
@@ -88,6 +89,9 @@ func (m *machine) foundEnded(t *task, f *facts) out {
 	end := &stop{at: max(f.finished, f.started), lost: lost{unseen: true}, seen: event.ObservedReconcile, key: t.Run, oomFlag: f.oom}
 	if f.failure == "" { // otherwise a start that failed since has overwritten the code
 		end.code = &f.code
+	}
+	if end.again = t.again(end); !f.restarting {
+		end.again = again{gaveUp: end.again.gaveUp} // what was foretold has not come, or is over
 	}
 	t.Exited, t.State, t.Ended = true, event.StateStopped, end.at
 	return m.tell(t, end)
@@ -153,6 +157,9 @@ func (m *machine) shutdown(ids map[string]bool) []out {
 			continue
 		}
 		t.shutdown, t.together = true, len(ids)
+		if end := t.ended(); end != nil {
+			end.again = again{}
+		}
 		switch {
 		case t.pending != nil:
 			outs = append(outs, m.settle(t)...)

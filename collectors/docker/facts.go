@@ -95,6 +95,14 @@ func probeOutput(log []*container.HealthcheckResult) string {
 // shim stamps the one and the daemon the other.
 func (f *facts) stopped() bool { return !f.running || f.restarting }
 
+// made is how many restarts the policy has made; the daemon counts the one that it waits for, too.
+func (f *facts) made() int64 {
+	if f.restarting && f.restarts > 0 {
+		return f.restarts - 1
+	}
+	return f.restarts
+}
+
 // nanos reads a time as the daemon writes it; its zero time and nonsense are 0.
 func nanos(s string) int64 {
 	t, err := time.Parse(time.RFC3339Nano, s)

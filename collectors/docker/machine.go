@@ -151,7 +151,7 @@ func (m *machine) started(t *task, in input, s *step) {
 	}
 	s.outs = append(s.outs, m.settle(t)...)
 	if t.Run != "" && !t.Exited {
-		policy := f != nil && f.restarts > t.Restarts
+		policy := f != nil && f.made() > t.Restarts
 		s.outs = append(s.outs, m.lose(t, at, lost{restarted: true, policy: policy})...)
 	}
 	previous := t.State
@@ -160,7 +160,8 @@ func (m *machine) started(t *task, in input, s *step) {
 		t.begin(decimal(f.started), f.started, at)
 	}
 	if f != nil {
-		t.Restarts, t.Health = f.restarts, f.health
+		t.waited(f.made())
+		t.Restarts, t.Health = f.made(), f.health
 	}
 	e := m.make(t, event.TaskStarted, t.Run, t.since(), m.seen)
 	e.Data.Task.PreviousState = previous

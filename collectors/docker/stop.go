@@ -27,6 +27,8 @@ type stop struct {
 	line     int
 	done     func()
 
+	again again // what the restart policy makes of it
+
 	deadline int64 // when it is told even without more evidence, ns of the daemon's clock
 
 	first, class string // id of the event and class of the cause that were told
@@ -104,7 +106,7 @@ func (t *task) needsInspect(m *events.Message) bool {
 // attribute unless a label may have forged it, else none.
 func (m *machine) readCode(t *task, in input, end *stop) {
 	if f := in.facts; f != nil {
-		t.Restarts = max(t.Restarts, f.restarts)
+		t.Restarts = max(t.Restarts, f.made())
 		if f.stopped() && f.started == t.Started && f.started > 0 && f.failure == "" {
 			end.code, end.oomFlag = &f.code, f.oom
 			return
@@ -123,7 +125,7 @@ func (m *machine) readCode(t *task, in input, end *stop) {
 func (m *machine) end(t *task, end *stop, now int64) {
 	t.Exited, t.State, t.told = true, event.StateStopped, nil
 	t.Ended = end.at
-	end.key = cmp.Or(end.key, t.Run)
+	end.key, end.again = cmp.Or(end.key, t.Run), t.again(end)
 	if wait := m.holds(t, end); wait > 0 {
 		end.deadline = now + int64(wait)
 		t.pending = end
@@ -210,6 +212,7 @@ func (m *machine) evidence(t *task, end *stop) cause.Evidence {
 		e.OOMFlag, e.OOMEvent, e.Kills, e.StopEvent, e.Unhealthy = false, false, nil, false, false
 		return e
 	}
+	e.NextRestart = time.Duration(end.again.delay)
 	if since := t.since(); since > 0 && !end.lost.unseen && end.at > since {
 		e.Ran = time.Duration(end.at - since)
 	}
@@ -244,7 +247,10 @@ func (m *machine) stopEvent(t *task, end *stop, c event.Cause) event.Event {
 	if only.Health == "unhealthy" {
 		only.HealthOutput = t.probeSaid
 	}
-	finish(&e, cause.Sentence(t.title(), c))
+	if end.again.starts && end.again.delay > 0 {
+		e.Data.Task.NextStart = utc(end.at + end.again.delay)
+	}
+	finish(&e, cause.Sentence(t.title(), c)+end.again.say(t.Policy))
 	return e
 }
 

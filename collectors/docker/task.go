@@ -33,9 +33,10 @@ type memory struct {
 	Ended    int64             `json:"e,omitempty"`  // when the run ended
 	Before   int64             `json:"b,omitempty"`  // when the run before it ended
 	Untold   bool              `json:"u,omitempty"`  // the start of the run may not have been told yet
-	Restarts int64             `json:"rc,omitempty"`
-	Failed   string            `json:"f,omitempty"` // key of the failed start that was told
-	Last     int64             `json:"t,omitempty"` // newest event
+	Restarts int64             `json:"rc,omitempty"` // by the restart policy
+	Delay    int64             `json:"rd,omitempty"` // how long the policy waited last, ns
+	Failed   string            `json:"f,omitempty"`  // key of the failed start that was told
+	Last     int64             `json:"t,omitempty"`  // newest event
 	Health   string            `json:"h,omitempty"`
 	Sick     int64             `json:"hu,omitempty"` // since when unhealthy
 	Kills    []cause.Kill      `json:"k,omitempty"`  // of this run
