@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/moby/moby/client"
 
@@ -18,6 +19,7 @@ const machineSocket = "/var/run/docker.sock"
 // Docker is a daemon, private unless servers.DockerHostVariable says otherwise. It is shared: a test gives its
 // containers names of its own.
 type Docker struct {
+	Version    string // such as "20.10"; the whole of it when the daemon is not private
 	Host       string
 	Image      string // busybox and all its commands
 	Containerd string // the socket of the daemon's containerd; empty when the daemon is not private
@@ -27,10 +29,35 @@ type Docker struct {
 	daemon *daemon // nil when the daemon is not private
 }
 
-// Docker returns the running daemon, which it starts again if an earlier test has stopped it.
+// Docker returns the machine's daemon, 20.10 on Debian 12, private and running: it is started again if an earlier
+// test has stopped it.
 func (s *Stand) Docker(t testing.TB) *Docker {
 	t.Helper()
 	d, err := s.docker.get(func() (*Docker, error) { return s.startDocker(context.Background()) })
+	return s.running(t, d, err)
+}
+
+// Docker29 is Docker with a daemon of the 29 line.
+func (s *Stand) Docker29(t testing.TB) *Docker {
+	t.Helper()
+	d, err := s.docker29.get(func() (*Docker, error) {
+		return s.startPrivate(context.Background(), "29", (*servers.Kit).Docker29)
+	})
+	return s.running(t, d, err)
+}
+
+// EachDocker runs a subtest with each daemon, named after its version; with the one daemon that the tests were
+// given, if they were.
+func (s *Stand) EachDocker(t *testing.T, f func(t *testing.T, d *Docker)) {
+	t.Helper()
+	t.Run("20.10", func(t *testing.T) { f(t, s.Docker(t)) })
+	if os.Getenv(servers.DockerHostVariable) == "" {
+		t.Run("29", func(t *testing.T) { f(t, s.Docker29(t)) })
+	}
+}
+
+func (s *Stand) running(t testing.TB, d *Docker, err error) *Docker {
+	t.Helper()
 	s.must(t, err)
 	if d.daemon != nil {
 		d.StartDaemon(t)
@@ -39,19 +66,23 @@ func (s *Stand) Docker(t testing.TB) *Docker {
 }
 
 func (s *Stand) startDocker(ctx context.Context) (*Docker, error) {
+	if host := machineDocker(ctx); host != "" {
+		return s.borrowDocker(ctx, host)
+	}
+	return s.startPrivate(ctx, "20.10", (*servers.Kit).Docker)
+}
+
+func (s *Stand) startPrivate(ctx context.Context, version string, find func(*servers.Kit) (servers.Docker, error)) (*Docker, error) {
+	if os.Getuid() != 0 {
+		return nil, &servers.MissingError{Server: "docker", Needs: []servers.Need{
+			{What: "root to start dockerd " + version, Cure: "sudo go test ./e2e/..."},
+		}}
+	}
 	kit, dir, err := s.open("docker")
 	if err != nil {
 		return nil, err
 	}
-	if host := machineDocker(ctx); host != "" {
-		return s.borrowDocker(ctx, kit, host)
-	}
-	if os.Getuid() != 0 {
-		return nil, &servers.MissingError{Server: "docker", Needs: []servers.Need{
-			{What: "root to start dockerd, and no daemon on " + machineSocket, Cure: "sudo go test ./e2e/..."},
-		}}
-	}
-	found, err := kit.Docker()
+	found, err := find(kit)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +95,7 @@ func (s *Stand) startDocker(ctx context.Context) (*Docker, error) {
 		return nil, err
 	}
 	d := &Docker{
-		Host: daemonHost(dir), Image: "bellbuoy-test/busybox:latest",
+		Version: version, Host: daemonHost(dir), Image: "bellbuoy-test/busybox:latest",
 		Containerd: filepath.Join(dir, "exec", "containerd", "containerd.sock"),
 		stand:      s, client: own.client, daemon: own,
 	}
@@ -90,7 +121,11 @@ func machineDocker(ctx context.Context) string {
 
 // borrowDocker uses a daemon that others use too. The image has a name of this run's, so that another
 // run does not remove it from under this one.
-func (s *Stand) borrowDocker(ctx context.Context, kit *servers.Kit, host string) (*Docker, error) {
+func (s *Stand) borrowDocker(ctx context.Context, host string) (*Docker, error) {
+	kit, _, err := s.open("docker")
+	if err != nil {
+		return nil, err
+	}
 	busybox, err := kit.Busybox()
 	if err != nil {
 		return nil, err
@@ -99,7 +134,13 @@ func (s *Stand) borrowDocker(ctx context.Context, kit *servers.Kit, host string)
 	if err != nil {
 		return nil, fmt.Errorf("make Docker client: %w", err)
 	}
-	d := &Docker{Host: host, Image: fmt.Sprintf("bellbuoy-test/busybox:%d", os.Getpid()), stand: s, client: c}
+	server, err := c.ServerVersion(ctx, client.ServerVersionOptions{})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("ask %s for its version: %w", host, err), c.Close())
+	}
+	d := &Docker{
+		Version: server.Version, Host: host, Image: fmt.Sprintf("bellbuoy-test/busybox:%d", os.Getpid()), stand: s, client: c,
+	}
 	s.onClose(func() error {
 		_, err := c.ImageRemove(context.Background(), d.Image, client.ImageRemoveOptions{Force: true})
 		return errors.Join(err, c.Close())
@@ -130,6 +171,16 @@ func (d *Docker) RestartDaemon(t testing.TB) {
 	t.Helper()
 	d.StopDaemon(t)
 	d.StartDaemon(t)
+}
+
+// CPU is the time for which dockerd has been on a core since it started, in steps of 10 ms. Its containerd, shims
+// and containers are not in it.
+func (d *Docker) CPU(t testing.TB) time.Duration {
+	t.Helper()
+	d.private(t)
+	spent, err := d.daemon.cpu()
+	check(t, "read CPU of dockerd", err)
+	return spent
 }
 
 func (d *Docker) order(t testing.TB, command string) {

@@ -39,6 +39,7 @@ const folderPrefix = "bellbuoy-e2e-"
 // Stand holds the servers of one test binary. Its zero value is ready to use.
 type Stand struct {
 	docker     shared[*Docker]
+	docker29   shared[*Docker]
 	containerd map[string]*shared[*Containerd] // by version
 	openSearch shared[*OpenSearch]
 	moto       shared[*Moto]

@@ -2,7 +2,9 @@ package servers
 
 import (
 	"debug/elf"
+	"errors"
 	"os"
+	"path/filepath"
 	"slices"
 )
 
@@ -18,12 +20,32 @@ type Docker struct {
 	Flags   []string // what this dockerd needs beside the usual ones
 }
 
-// Docker finds the daemon.
+// Docker finds the machine's own daemon.
 func (k *Kit) Docker() (Docker, error) {
 	if err := missing("docker", append(daemonNeeds(), busyboxNeeds()...)); err != nil {
 		return Docker{}, err
 	}
 	return Docker{Dockerd: program("dockerd"), Busybox: program("busybox"), Env: []string{withSystemPath()}}, nil
+}
+
+// Docker29 finds the daemon of the 29 line, which has a containerd and runc of its own.
+func (k *Kit) Docker29() (Docker, error) {
+	if err := missing("docker", busyboxNeeds()); err != nil {
+		return Docker{}, err
+	}
+	var path []string
+	var errs []error
+	for _, b := range []build{dockerBuild(), containerd24Build(), runcBuild()} {
+		dir, err := k.built(b)
+		path, errs = append(path, dir), append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return Docker{}, err
+	}
+	return Docker{
+		Dockerd: filepath.Join(path[0], "dockerd"), Busybox: program("busybox"), Env: []string{withSystemPath(path...)},
+		Flags: []string{"--seccomp-profile=unconfined"}, // runc is built without it
+	}, nil
 }
 
 // Busybox finds the statically linked busybox that is the whole content of the test image.
@@ -32,13 +54,8 @@ func (k *Kit) Busybox() (string, error) {
 }
 
 func daemonNeeds() []Need {
-	var needs []Need
-	for _, n := range []Need{
-		{What: "dockerd", Package: "docker.io"},
-		{What: "containerd", Package: "containerd"},
-		{What: "runc", Package: "runc"},
-		{What: "iptables", Package: "iptables"},
-	} {
+	needs := containerdNeeds()
+	for _, n := range []Need{{What: "dockerd", Package: "docker.io"}, {What: "iptables", Package: "iptables"}} {
 		if program(n.What) == "" {
 			needs = append(needs, n)
 		}
@@ -53,13 +70,19 @@ func busyboxNeeds() []Need {
 	return []Need{{What: "statically linked busybox", Package: "busybox-static"}}
 }
 
-// setupDockerNeeds leaves the daemon out for those who bring their own.
+// setupDockerNeeds leaves the daemons out for those who bring their own.
 func setupDockerNeeds() []Need {
-	if os.Getenv(DockerHostVariable) != "" {
-		return busyboxNeeds()
+	needs := busyboxNeeds()
+	if os.Getenv(DockerHostVariable) == "" {
+		needs = append(needs, daemonNeeds()...)
+	} else if mayHold() {
+		needs = append(needs, containerdNeeds()...)
 	}
-	return append(daemonNeeds(), busyboxNeeds()...)
+	return needs
 }
+
+// mayHold tells whether this user can start container daemons.
+func mayHold() bool { return os.Getuid() == 0 }
 
 // isStatic tells whether a program runs in an image that has nothing else in it.
 func isStatic(path string) bool {

@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/bellbuoy/bellbuoy/e2e/process"
@@ -40,11 +39,8 @@ func (k *Kit) natsCache() (cached, string, error) {
 	if err != nil {
 		return cached{}, "", fmt.Errorf("read go.mod: %w", err)
 	}
-	for line := range strings.Lines(string(mod)) {
-		fields := strings.Fields(strings.TrimPrefix(strings.TrimSpace(line), "require "))
-		if len(fields) >= 2 && fields[0] == natsModule {
-			return k.cached("nats-server-"+fields[1], []byte(fields[1])), fields[1], nil
-		}
+	if version := required(mod, natsModule); version != "" {
+		return k.cached("nats-server-"+version, []byte(version)), version, nil
 	}
 	return cached{}, "", fmt.Errorf("go.mod names no %s", natsModule)
 }

@@ -67,7 +67,8 @@ func program(name string) string {
 	return ""
 }
 
-// withSystemPath is a PATH entry for children that look for their own helpers, as dockerd does for runc.
-func withSystemPath() string {
-	return "PATH=" + os.Getenv("PATH") + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+// withSystemPath is a PATH entry for children that look for their own helpers, as dockerd does for runc. They
+// look into the given folders first.
+func withSystemPath(first ...string) string {
+	return "PATH=" + strings.Join(append(first, os.Getenv("PATH")), ":") + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -21,12 +22,28 @@ func (k *Kit) Prepare(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	defer lock.Close()
-	if err := k.install(ctx, out); err != nil {
+	lacking, err := k.toBuild()
+	if err != nil {
 		return err
+	}
+	if err := k.install(ctx, out, lacking); err != nil {
+		return err
+	}
+	for _, b := range lacking {
+		fmt.Fprintf(out, "%-12s will be built from modules, which takes a minute or two\n", b.name)
 	}
 
 	var mu sync.Mutex // one line at a time
 	var errs []error  // of all servers: one that fails does not hold up the others
+	report := func(name, line string, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if err != nil {
+			errs = append(errs, fmt.Errorf("prepare %s: %w", name, err))
+			return
+		}
+		fmt.Fprintf(out, "%-12s %s\n", name, line)
+	}
 	var group sync.WaitGroup
 	for name, prepare := range map[string]func(context.Context) (string, error){
 		"docker":      k.describeDocker,
@@ -37,15 +54,15 @@ func (k *Kit) Prepare(ctx context.Context, out io.Writer) error {
 	} {
 		group.Go(func() {
 			line, err := prepare(ctx)
-			mu.Lock()
-			defer mu.Unlock()
-			if err != nil {
-				errs = append(errs, fmt.Errorf("prepare %s: %w", name, err))
-				return
-			}
-			fmt.Fprintf(out, "%-12s %s\n", name, line)
+			report(name, line, err)
 		})
 	}
+	group.Go(func() { // one after the other: each fills all cores
+		for _, b := range builds() {
+			line, err := k.prepareBuild(ctx, b)
+			report(b.name, line, err)
+		}
+	})
 	group.Wait()
 	return errors.Join(errs...)
 }
@@ -63,9 +80,8 @@ func (k *Kit) describeImage(context.Context) (string, error) {
 	return "made of " + busybox + " at each start", err
 }
 
-func (k *Kit) install(ctx context.Context, out io.Writer) error {
-	needs := append(setupDockerNeeds(), k.openSearchNeeds()...)
-	needs = append(needs, k.motoNeeds()...)
+func (k *Kit) install(ctx context.Context, out io.Writer, lacking []build) error {
+	needs := slices.Concat(setupDockerNeeds(), buildNeeds(lacking), k.openSearchNeeds(), k.motoNeeds())
 	if len(needs) == 0 {
 		return nil
 	}
@@ -90,9 +106,14 @@ func (k *Kit) install(ctx context.Context, out io.Writer) error {
 
 // run runs a command to its end and puts what it said into the error.
 func run(ctx context.Context, dir, name string, args ...string) error {
+	return runWith(ctx, nil, dir, name, args...)
+}
+
+// runWith is run with more in the environment.
+func runWith(ctx context.Context, env []string, dir, name string, args ...string) error {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), withSystemPath(), "DEBIAN_FRONTEND=noninteractive")
+	cmd.Env = slices.Concat(os.Environ(), []string{withSystemPath(), "DEBIAN_FRONTEND=noninteractive"}, env)
 	// Interrupted programs clear up what they have begun; killed ones do not.
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 10 * time.Second

@@ -67,3 +67,31 @@ func TestPlansDiffer(t *testing.T) {
 		t.Error("two versions have one plan")
 	}
 }
+
+func TestBuildsArePinned(t *testing.T) {
+	k, err := Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stamps := map[string]string{}
+	for _, b := range []build{runcBuild(), containerd24Build(), dockerBuild(), containerd17Build()} {
+		c, version, err := k.buildCache(b)
+		if err != nil || version == "" || stamps[c.stamp] != "" {
+			t.Errorf("%s: version %q, stamp of %q, %v", b.name, version, stamps[c.stamp], err)
+		}
+		stamps[c.stamp] = b.name
+		b.tags += ",other"
+		if other, _, err := k.buildCache(b); err != nil || other.stamp == c.stamp {
+			t.Errorf("%s: other tags have the same stamp: %v", b.name, err)
+		}
+	}
+}
+
+func TestRequiredModule(t *testing.T) {
+	mod := []byte("module m\n\ntool example.com/a\n\nrequire example.com/b v1.2.3 // indirect\n\nrequire (\n\texample.com/a v0.1.0\n)\n")
+	for module, want := range map[string]string{"example.com/a": "v0.1.0", "example.com/b": "v1.2.3", "example.com": ""} {
+		if got := required(mod, module); got != want {
+			t.Errorf("%s: got %q, want %q", module, got, want)
+		}
+	}
+}
