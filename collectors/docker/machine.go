@@ -9,6 +9,7 @@ import (
 	"github.com/moby/moby/api/types/events"
 
 	"github.com/bellbuoy/bellbuoy/internal/cause"
+	"github.com/bellbuoy/bellbuoy/internal/redact"
 	"github.com/bellbuoy/bellbuoy/schemas/event"
 )
 
@@ -72,9 +73,9 @@ func (s *step) add(in input, e event.Event, message string) {
 // plainAction is the action without the command line that exec events carry.
 func plainAction(a events.Action) string {
 	if name, _, found := strings.Cut(string(a), ":"); found && strings.HasPrefix(name, "exec") {
-		return name
+		return redact.Clean(name)
 	}
-	return string(a)
+	return redact.Clean(string(a))
 }
 
 // handlers is what is done on each action; others are no transitions.
@@ -82,12 +83,21 @@ var handlers = map[string]func(*machine, *task, input, *step){
 	"create": (*machine).created, "start": (*machine).started, "die": (*machine).died, "destroy": (*machine).destroyed,
 	"kill": (*machine).killed, "oom": (*machine).outOfMemory, "stop": (*machine).stopped,
 	"pause": (*machine).paused, "unpause": (*machine).resumed, "rename": (*machine).renamed, "update": (*machine).updated,
-	"health_status": (*machine).health,
+	"health_status": (*machine).health, "cleanup": (*machine).cleanedUp,
+}
+
+// renamed are Podman's own words for actions, which its Docker API does not translate all.
+var renamed = map[string]string{"died": "die", "remove": "destroy"}
+
+// actionOf returns the name of an action, without what follows it.
+func actionOf(a events.Action) string {
+	name, _, _ := strings.Cut(string(a), ":")
+	return cmp.Or(renamed[name], name)
 }
 
 // event takes one event of the stream.
 func (m *machine) event(in input) step {
-	name, _, _ := strings.Cut(string(in.msg.Action), ":")
+	name := actionOf(in.msg.Action)
 	handle := handlers[name]
 	id := in.msg.Actor.ID
 	switch {
@@ -263,6 +273,21 @@ func (m *machine) destroyed(t *task, in input, s *step) {
 	m.forget(t.id, at)
 }
 
+// cleanedUp is Podman's: the container gave back what it was given to run. One that never ran could not be
+// started, and nothing else tells it.
+func (m *machine) cleanedUp(t *task, in input, s *step) {
+	if t.State != event.StateCreated {
+		s.ignored = "evidence for the end of the run"
+		return
+	}
+	at := in.msg.TimeNano
+	s.outs = append(s.outs, m.tell(t, &stop{
+		at: at, failed: true, codeFrom: "the event", key: "failed " + decimal(at), seen: m.seen, line: in.line,
+		native: &event.Native{Action: "cleanup", TimeNano: decimal(at)},
+	}))
+	t.State, t.told = event.StateStopped, nil
+}
+
 func (m *machine) forget(id string, at int64) {
 	delete(m.tasks, id)
 	delete(m.held, id)
@@ -289,7 +314,7 @@ func (m *machine) renamed(t *task, in input, s *step) {
 	old, ok, _ := t.attribute(in.msg, "oldName")
 	message := t.title() + " was renamed"
 	if ok {
-		message += " from " + strings.TrimPrefix(old, "/")
+		message += " from " + redact.Clean(strings.TrimPrefix(old, "/"))
 	}
 	s.add(in, m.make(t, event.TaskUpdated, decimal(in.msg.TimeNano), in.msg.TimeNano, m.seen), message)
 }

@@ -3,7 +3,6 @@ package docker
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync/atomic"
 
 	"github.com/moby/moby/api/types/events"
@@ -91,6 +90,5 @@ func (w *watch) receive(m events.Message) {
 
 // transition reports whether an event is one that the state machine takes.
 func transition(m *events.Message) bool {
-	name, _, _ := strings.Cut(string(m.Action), ":")
-	return m.Type == events.ContainerEventType && handlers[name] != nil && m.Actor.ID != "" && m.TimeNano > 0
+	return m.Type == events.ContainerEventType && handlers[actionOf(m.Action)] != nil && m.Actor.ID != "" && m.TimeNano > 0
 }

@@ -110,7 +110,7 @@ func decode(text []byte, msg *events.Message) error {
 	if msg.Type == "" || msg.Action == "" {
 		return errors.New("not an event of a Docker daemon: Type or Action is missing")
 	}
-	if msg.Actor.ID == "" {
+	if msg.Actor.ID == "" && msg.Type == events.ContainerEventType && handlers[actionOf(msg.Action)] != nil {
 		return errors.New("not an event of a Docker daemon: Actor.ID is missing")
 	}
 	if msg.TimeNano == 0 {

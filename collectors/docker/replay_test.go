@@ -124,6 +124,8 @@ func TestClasses(t *testing.T) {
 		"docker29-start-failed-127":                             "start.error",
 		"docker29-stop-timeout":                                 "user.stop",
 		"docker29-swarm-service-task-restarts":                  "exit.error exit.error exit.error",
+		// Podman keeps no record of a stop, of a restart by hand and of memory that ran out.
+		"podman4.3-mixed": "exit.error exit.sigkill user.kill exit.sigkill exit.error exit.sigkill exit.sigkill exit.error exit.error exit.error start.error",
 	} {
 		text, err := os.ReadFile(filepath.Join("testdata", file+".jsonl"))
 		require.NoError(t, err)
@@ -183,6 +185,12 @@ func TestRecordForms(t *testing.T) {
 	require.ErrorContains(t, bad[2].Err, "Type or Action is missing")
 	require.ErrorContains(t, bad[3].Err, "must be an object")
 	assert.NotNil(t, bad[4].Event)
+
+	odd := replay(t, `{"Type":"container","Action":"prune","Actor":{"ID":"","Attributes":{"reclaimed":"0"}},"timeNano":1700000000000000000}`+
+		"\n"+strings.Replace(one, `"abc"`, `""`, 1))
+	require.Len(t, odd, 2)
+	assert.Equal(t, "prune is no transition", odd[0].Ignored)
+	require.ErrorContains(t, odd[1].Err, "Actor.ID is missing")
 
 	cut := replay(t, "["+one+",{\"Type\":")
 	require.Len(t, cut, 2)

@@ -2,6 +2,7 @@ package docker
 
 import (
 	"cmp"
+	"slices"
 	"strconv"
 	"time"
 
@@ -201,7 +202,7 @@ func (m *machine) classify(t *task, end *stop) (event.Cause, []cause.Near) {
 
 func (m *machine) evidence(t *task, end *stop) cause.Evidence {
 	e := cause.Evidence{
-		Task: t.identity(), ExitCode: end.code, CodeFrom: end.codeFrom, OOMFlag: end.oomFlag, OOMEvent: t.OOM, Kills: t.Kills, StopSignal: t.stopSignal,
+		Task: t.identity(), ExitCode: end.code, CodeFrom: end.codeFrom, OOMFlag: end.oomFlag, OOMEvent: t.OOM, Kills: killsOf(t, end), StopSignal: t.stopSignal,
 		StopEvent: t.Stop, StoppedAt: utc(end.at), Removed: end.removed, AutoRemove: t.Auto,
 		StartFailed: end.failed, StateError: end.failure, Unhealthy: t.Health == "unhealthy", ProbeEvery: t.probeEvery,
 		RestartPolicy: t.Policy, Restarts: t.Restarts, Service: isService(t), OwnAction: m.acting != nil && m.acting(t.id),
@@ -224,6 +225,20 @@ func (m *machine) evidence(t *task, end *stop) cause.Evidence {
 		e.UnhealthyFor = time.Duration(max(until-t.Sick, 0))
 	}
 	return e
+}
+
+// killsOf returns the signals of the run. One that the daemon does not name, or a label forges, was the one
+// that the exit code stands for, if that came soon after.
+func killsOf(t *task, end *stop) []cause.Kill {
+	kills := t.Kills
+	for i, k := range kills {
+		if k.Signal != 0 || end.code == nil || *end.code <= 128 || end.at-k.At.UnixNano() > int64(10*time.Second) {
+			continue
+		}
+		kills = slices.Clone(kills)
+		kills[i].Signal = int(*end.code - 128)
+	}
+	return kills
 }
 
 func (m *machine) stopEvent(t *task, end *stop, c event.Cause) event.Event {
