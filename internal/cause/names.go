@@ -1,4 +1,97 @@
 package cause
 
-// names is what a user's rows see.
-type names struct{}
+import "reflect"
+
+// names are what a user's condition may use. The tag means is for the reference. What is not known is
+// empty: "" or false or 0, unless the tag says otherwise.
+type names struct {
+	Scope    string            `expr:"scope" means:"the compose project, containerd namespace or the like"`
+	Workload string            `expr:"workload" means:"what the task is a replica of; a lone container's own name"`
+	Revision string            `expr:"revision" means:"what makes two runs of the workload different, such as a config hash"`
+	Name     string            `expr:"name" means:"the task's name"`
+	Image    string            `expr:"image" means:"the image reference it was started from"`
+	Labels   map[string]string `expr:"labels" means:"its labels; a missing one is empty"`
+
+	ExitCode int      `expr:"exit_code" means:"-1 if it can't be known"`
+	Signal   string   `expr:"signal" means:"the signal that the exit code stands for, such as SIGKILL"`
+	Ran      float64  `expr:"ran" means:"seconds from start to stop; 0 if not known"`
+	OOM      bool     `expr:"oom" means:"an out-of-memory kill was seen in this run, of whichever process"`
+	Kills    []string `expr:"kills" means:"the signals that were sent through the API in this run, in order, such as SIGTERM; always empty on containerd"`
+
+	Requested   bool `expr:"requested" means:"somebody asked it to stop"`
+	StopEvent   bool `expr:"stop_event" means:"the runtime reported a completed stop request"`
+	Removed     bool `expr:"removed" means:"it was removed right after"`
+	AutoRemove  bool `expr:"auto_remove" means:"its removal was asked for at creation (--rm)"`
+	Replaced    bool `expr:"replaced" means:"another revision of its workload took its place: a deploy"`
+	Service     bool `expr:"service" means:"an orchestrator such as swarm runs it"`
+	ScaledIn    bool `expr:"scaled_in" means:"its service wants fewer tasks than before"`
+	OwnAction   bool `expr:"own_action" means:"a restart handler of Bellbuoy was acting on it"`
+	Shutdown    bool `expr:"shutdown" means:"the host or its runtime went down"`
+	Unseen      bool `expr:"unseen" means:"nobody saw it end; the state afterwards tells"`
+	RuntimeDown bool `expr:"runtime_down" means:"it ended while the runtime was down"`
+
+	StartFailed   bool   `expr:"start_failed" means:"no process was started"`
+	Error         string `expr:"error" means:"the runtime's own words for a failed start"`
+	Unhealthy     bool   `expr:"unhealthy" means:"its health probe failed when it ended"`
+	RestartPolicy string `expr:"restart_policy" means:"the runtime's own, such as always or on-failure:3"`
+	Restarts      int    `expr:"restarts" means:"how often that policy has restarted it"`
+}
+
+// Name is a name that a user's condition may use.
+type Name struct{ Name, Type, Means string }
+
+// Names returns what a user's condition may use, in the order of the reference.
+func Names() []Name {
+	t := reflect.TypeFor[names]()
+	list := make([]Name, t.NumField())
+	for i := range list {
+		f := t.Field(i)
+		list[i] = Name{f.Tag.Get("expr"), typeName(f.Type), f.Tag.Get("means")}
+	}
+	return list
+}
+
+func typeName(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Int:
+		return "whole number"
+	case reflect.Float64:
+		return "number"
+	case reflect.Slice:
+		return "list of text"
+	case reflect.Map:
+		return "text by name"
+	}
+	return "text"
+}
+
+func (e *Evidence) seen() *names {
+	if e.names == nil {
+		e.names = namesOf(e)
+	}
+	return e.names
+}
+
+func namesOf(e *Evidence) *names {
+	n := &names{
+		Scope: e.Task.Scope, Workload: e.Task.Workload, Revision: e.Task.Revision, Name: e.Task.Name, Image: e.Task.Image,
+		Labels: e.Task.Labels,
+
+		ExitCode: -1, Ran: e.Ran.Seconds(), OOM: e.oom(), Kills: make([]string, len(e.Kills)),
+
+		Requested: e.requested(), StopEvent: e.StopEvent, Removed: e.Removed, AutoRemove: e.AutoRemove, Replaced: e.Replaced,
+		Service: e.Service, ScaledIn: e.ScaledIn, OwnAction: e.OwnAction, Shutdown: e.Shutdown, Unseen: e.Unseen, RuntimeDown: e.RuntimeDown,
+
+		StartFailed: e.StartFailed, Error: e.StateError, Unhealthy: e.Unhealthy,
+		RestartPolicy: e.RestartPolicy, Restarts: int(e.Restarts),
+	}
+	if e.ExitCode != nil {
+		n.ExitCode, n.Signal = int(*e.ExitCode), SignalOf(*e.ExitCode)
+	}
+	for i, k := range e.Kills {
+		n.Kills[i] = SignalName(k.Signal)
+	}
+	return n
+}

@@ -7,11 +7,11 @@ import (
 
 // evidence lists what is known, most telling first, for people.
 func evidence(e *Evidence) []string {
-	n := notes(e.notes)
+	var n notes
 	n.requests(e)
 	n.ending(e)
 	n.circumstances(e)
-	return n
+	return append(n, e.notes...)
 }
 
 type notes []string

@@ -30,6 +30,9 @@ func check(c *Config, places map[string]place, misspelt map[string]bool) Faults 
 		k.sink("sinks."+name, c.Sinks[name], c.AWS)
 	}
 	k.routes(c)
+	for i, row := range c.Cause {
+		k.add(fmt.Sprintf("cause[%d]", i), row.Validate())
+	}
 	return k.faults
 }
 

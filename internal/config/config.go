@@ -7,6 +7,7 @@ import (
 
 	"github.com/bellbuoy/bellbuoy/collectors/docker"
 	"github.com/bellbuoy/bellbuoy/internal/awsclient"
+	"github.com/bellbuoy/bellbuoy/internal/cause"
 	"github.com/bellbuoy/bellbuoy/sinks/console"
 	"github.com/bellbuoy/bellbuoy/sinks/opensearch"
 	"github.com/bellbuoy/bellbuoy/sinks/restart"
@@ -31,6 +32,8 @@ type Config struct {
 	Sinks      map[string]Sink `yaml:"sinks"`
 	// Routes are tried in order; a sink that no route names gets its kind's default route.
 	Routes []Route `yaml:"routes"`
+	// Cause are rows in front of the tables that say why a task stopped.
+	Cause []cause.Row `yaml:"cause"`
 }
 
 // HTTP is the listener for health, metrics and the page.
@@ -149,6 +152,8 @@ func componentDefault(t reflect.Type) (reflect.Value, bool) {
 		return reflect.ValueOf(restart.DefaultConfig()), true
 	case reflect.TypeFor[console.Config]():
 		return reflect.ValueOf(console.DefaultConfig()), true
+	case reflect.TypeFor[cause.Row]():
+		return reflect.ValueOf(cause.DefaultRow()), true
 	}
 	return reflect.Value{}, false
 }

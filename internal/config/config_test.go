@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/bellbuoy/bellbuoy/internal/cause"
 )
 
 func write(t *testing.T, text string) string {
@@ -78,11 +80,13 @@ func TestEveryFaultIsToldAtOnceWithItsPlace(t *testing.T) {
 		`testdata/faults.yaml:10:73: sinks.search.opensearch.password: environment variable BELLBUOY_TEST_ABSENT`,
 		`testdata/faults.yaml:12:22: routes[0].to: there is no sink "pagr"; did you mean "pager"?`,
 		`testdata/faults.yaml:13:35: routes[1].when: unknown name sevrity, at character 1 of "sevrity >= warn"; did you mean "severity"?`,
+		`testdata/faults.yaml:15:12: cause[0].when: unknown name exit_cod, at character 1 of "exit_cod == 42"; did you mean "exit_code"?`,
+		`testdata/faults.yaml:15:37: cause[0].class: "exti.error" looks like a slip; did you mean "exit.error"?`,
 	} {
 		require.Greater(t, len(got), i, "missing: %s\nhave:\n%s", want, strings.Join(got, "\n"))
 		assert.True(t, strings.HasPrefix(got[i], want), "want %s\ngot  %s", want, got[i])
 	}
-	assert.Len(t, got, 8, strings.Join(got, "\n"))
+	assert.Len(t, got, 10, strings.Join(got, "\n"))
 }
 
 func TestFaultsOfOneFile(t *testing.T) {
@@ -102,6 +106,10 @@ func TestFaultsOfOneFile(t *testing.T) {
 		"same route":       {"sinks: {a: {console: {}}}\nroutes: [{name: r, to: a}, {name: r, to: a}]\n", "must be unique"},
 		"no bool":          {"sinks: {a: {console: {}}}\nroutes: [{name: r, to: a, when: workload}]\n", "bool"},
 		"listen":           {"http: {listen: 8377}\n", "must be host:port"},
+		"cause condition":  {"cause: [{class: exit.ok}]\n", "bellbuoy.yaml:1:9: cause[0].when: a row needs a condition"},
+		"cause sentence":   {"cause:\n  - when: oom\n    class: oom\n    say: 'dead {cod}'\n", `bellbuoy.yaml:4:10: cause[0].say: unknown placeholder {cod}; did you mean "code"?`},
+		"cause key":        {"cause: [{when: oom, clas: oom}]\n", `unknown key "clas"; did you mean "class"?`},
+		"cause bool":       {"cause: [{when: oom, class: oom, expected: maybe}]\n", "cause[0].expected must be true or false"},
 		"alias circle":     {"site: &a *a\n", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -111,6 +119,26 @@ func TestFaultsOfOneFile(t *testing.T) {
 			assert.Contains(t, err.Error(), c.says)
 		})
 	}
+}
+
+func TestRowsOfCauses(t *testing.T) {
+	first := write(t, `
+cause:
+  - {when: 'exit_code == 42', class: exit.error, expected: true, say: "nothing to do"}
+  - {name: pay, runtime: docker, when: 'labels["team"] == "pay" && oom', class: oom, confidence: fact, initiator: app}
+`)
+	second := write(t, "cause: [{when: unseen, class: unknown.lost}]\n")
+	l, err := Load([]string{first, second})
+	require.NoError(t, err)
+	require.Len(t, l.Config.Cause, 3, "a later file adds rows")
+	assert.Equal(t, cause.Row{When: "exit_code == 42", Class: "exit.error", Confidence: "likely", Expected: true, Say: "nothing to do"}, l.Config.Cause[0])
+	assert.Equal(t, "{code}{after}", l.Config.Cause[1].Say)
+	text, err := l.Print()
+	require.NoError(t, err)
+	assert.Contains(t, string(text), "when: exit_code == 42")
+	again, err := Load([]string{write(t, string(text))})
+	require.NoError(t, err, "what is printed can be read:\n%s", text)
+	assert.Equal(t, l.Config.Cause, again.Config.Cause)
 }
 
 func TestEnvironmentWinsOverFilesAndSaysItsFaults(t *testing.T) {
@@ -172,7 +200,7 @@ sinks:
 func TestSchemaKnowsEveryKey(t *testing.T) {
 	text, err := Schema()
 	require.NoError(t, err)
-	for _, key := range []string{"durability", "topic_arn", "addresses", "lines", "mode", "when"} {
+	for _, key := range []string{"durability", "topic_arn", "addresses", "lines", "mode", "when", "cause", "initiator"} {
 		assert.Contains(t, string(text), `"`+key+`"`)
 	}
 }
@@ -183,6 +211,7 @@ func FuzzLoad(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(string(seed))
+	f.Add("cause: [{when: 'exit_code == 42', class: exit.error, say: '{code}'}]")
 	f.Add("a: &a [*a]\n")
 	f.Add("sinks: {a: {console: }}\nroutes: [{to: a}]")
 	f.Fuzz(func(t *testing.T, text string) {
