@@ -59,9 +59,7 @@ var rules = [...]struct {
 	{hasScheme | hasBlank, func(s string) string {
 		return maskWhere(scheme, s, 3, func(m []string) bool { return random(m[3]) })
 	}},
-	{hasName | hasSeparator, func(s string) string {
-		return maskWhere(assignment, s, 3, func(m []string) bool { return secretName(m[1]) && !harmless(m[3]) })
-	}},
+	{hasName | hasSeparator, func(s string) string { return maskAssignments(s, maxNested) }},
 	{hasName | hasBlank, func(s string) string {
 		return maskWhere(flagValue, s, 4, func(m []string) bool { return secretName(m[2]) })
 	}},
@@ -97,6 +95,30 @@ func harmless(value string) bool {
 		return true
 	}
 	return false
+}
+
+// maxNested is how many names may stand before a secret's: "error: config: password=…".
+const maxNested = 4
+
+// maskAssignments masks the values of secret names, also where the value of a plain name is an assignment.
+func maskAssignments(s string, nested int) string {
+	var b strings.Builder
+	done := 0
+	for _, at := range assignment.FindAllStringSubmatchIndex(s, -1) {
+		name, value := s[at[2]:at[3]], s[at[6]:at[7]]
+		b.WriteString(s[done:at[6]])
+		done = at[7]
+		switch {
+		case secretName(name) && !harmless(value):
+			open, end := quotes(value)
+			value = open + Mask + end
+		case nested > 0 && look(value)&hasSeparator == hasSeparator:
+			value = maskAssignments(value, nested-1)
+		}
+		b.WriteString(value)
+	}
+	b.WriteString(s[done:])
+	return b.String()
 }
 
 // maskWhere masks one group of every match that keep agrees to; quotes around it stay.

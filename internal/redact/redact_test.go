@@ -20,6 +20,9 @@ func TestText(t *testing.T) {
 	jwt := "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.sflKxwRJSMeKKF2QT4"
 	for in, want := range map[string]string{
 		// Names with secret values.
+		"ERROR: password=hunter2":                                               "ERROR: password=" + m,
+		"a: b: c:db_password=hunter2 x":                                         "a: b: c:db_password=" + m + " x",
+		`{"said": "it: token=hunter2 b"}`:                                       `{"said": "it: token=` + m + ` b"}`,
 		"password=hunter2":                                                      "password=" + m,
 		"PASSWORD: hunter2, user: bob":                                          "PASSWORD: " + m + ", user: bob",
 		`{"api_key":"abc def","n":1}`:                                           `{"api_key":"` + m + `","n":1}`,
