@@ -27,9 +27,9 @@ type Containerd struct {
 	Address string // path of its socket
 	Image   string // busybox and all its commands, in each namespace that Run or Import has seen
 
-	cell    *cell
-	ctr     string
-	archive string // the image, to import
+	found  servers.Containerd
+	cell   *cell
+	launch func(ctx context.Context, flags ...string) error
 
 	count    atomic.Int64 // of ids given
 	mu       sync.Mutex
@@ -80,13 +80,7 @@ func (s *Stand) startContainerd(ctx context.Context, version string) (*Container
 	if err != nil {
 		return nil, err
 	}
-	c := &Containerd{
-		Version: version, Address: filepath.Join(dir, "containerd.sock"), Image: "docker.io/bellbuoy-test/busybox:latest",
-		ctr: found.Ctr, archive: filepath.Join(dir, "image.tar"), imported: make(map[string]bool),
-	}
-	if err := writeImage(ctx, found.Busybox, c.Image, c.archive); err != nil {
-		return nil, err
-	}
+	c := newContainerd(found, filepath.Join(dir, "containerd.sock"))
 	config := filepath.Join(dir, "config.toml")
 	if err := os.WriteFile(config, []byte(containerdConfig(dir, c.Address)), 0o600); err != nil {
 		return nil, fmt.Errorf("write config of containerd: %w", err)
@@ -99,8 +93,16 @@ func (s *Stand) startContainerd(ctx context.Context, version string) (*Container
 	if err != nil {
 		return nil, err
 	}
+	c.launch = c.cell.start
 	s.onClose(c.cell.close)
-	return c, c.cell.start(ctx)
+	return c, c.launch(ctx)
+}
+
+func newContainerd(found servers.Containerd, address string) *Containerd {
+	return &Containerd{
+		Version: found.Version, Address: address, Image: "docker.io/bellbuoy-test/busybox:latest",
+		found: found, imported: make(map[string]bool),
+	}
 }
 
 // containerdConfig keeps everything in one folder, and off what is the machine's.
@@ -130,7 +132,7 @@ func (c *Containerd) Dial(t testing.TB) *grpc.ClientConn {
 // StartDaemon starts the daemon unless it runs.
 func (c *Containerd) StartDaemon(t testing.TB) {
 	t.Helper()
-	check(t, "start containerd", c.cell.start(t.Context()))
+	check(t, "start containerd", c.launch(t.Context()))
 }
 
 // StopDaemon lets the daemon end. Its containers run on.
@@ -164,13 +166,13 @@ func (c *Containerd) CPU(t testing.TB) time.Duration {
 func (c *Containerd) Ctr(t testing.TB, namespace string, args ...string) string {
 	t.Helper()
 	said, err := c.run(t.Context(), append([]string{"--namespace", namespace}, args...)...)
-	check(t, "", err)
+	check(t, "run ctr in "+namespace, err)
 	return said
 }
 
 // run runs ctr where it sees the mounts of the daemon.
 func (c *Containerd) run(ctx context.Context, args ...string) (string, error) {
-	said, err := c.cell.inside(ctx, c.ctr, append([]string{"--address", c.Address}, args...)...).Output()
+	said, err := c.cell.inside(ctx, c.found.Ctr, append([]string{"--address", c.Address}, args...)...).Output()
 	if exit := new(exec.ExitError); errors.As(err, &exit) {
 		return "", fmt.Errorf("ctr %q: %w: %s", args, err, exit.Stderr)
 	}

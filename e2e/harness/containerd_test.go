@@ -45,3 +45,14 @@ func TestTasksOutliveTheDaemon(t *testing.T) {
 		require.Positive(t, c.CPU(t))
 	})
 }
+
+func TestContainerdOfDockerHasOtherContainersToo(t *testing.T) {
+	stand.EachDocker(t, func(t *testing.T, docker *harness.Docker) {
+		dockers := docker.Run(t, harness.RunSpec{Cmd: []string{"sleep", "3600"}})
+		inner := docker.Inner(t)
+		other := inner.Run(t, harness.CtrSpec{Namespace: "beside", Cmd: []string{"sh", "-c", "exit 4"}})
+		require.EqualValues(t, 4, inner.Wait(t, "beside", other, 30*time.Second).Code)
+		require.Contains(t, inner.Ctr(t, "moby", "task", "ls"), dockers)
+		require.NotContains(t, inner.Ctr(t, "beside", "task", "ls"), dockers)
+	})
+}

@@ -27,6 +27,7 @@ type Docker struct {
 	stand  *Stand
 	client *client.Client
 	daemon *daemon // nil when the daemon is not private
+	inner  *Containerd
 }
 
 // Docker returns the machine's daemon, 20.10 on Debian 12, private and running: it is started again if an earlier
@@ -99,6 +100,8 @@ func (s *Stand) startPrivate(ctx context.Context, version string, find func(*ser
 		Containerd: filepath.Join(dir, "exec", "containerd", "containerd.sock"),
 		stand:      s, client: own.client, daemon: own,
 	}
+	d.inner = newContainerd(found.Containerd, d.Containerd)
+	d.inner.cell, d.inner.launch = own.cell, own.start
 	return d, importImage(ctx, d.client, found.Busybox, d.Image)
 }
 
@@ -150,6 +153,14 @@ func (s *Stand) borrowDocker(ctx context.Context, host string) (*Docker, error) 
 
 // Client is the daemon's API, for what the other methods do not do. It is closed for the test.
 func (d *Docker) Client() *client.Client { return d.client }
+
+// Inner is the daemon's containerd, for containers of which Docker knows nothing. What it does to the daemon it does
+// to dockerd, with which the containerd ends.
+func (d *Docker) Inner(t testing.TB) *Containerd {
+	t.Helper()
+	d.private(t)
+	return d.inner
+}
 
 // StartDaemon starts the daemon unless it runs; flags such as --live-restore add to its usual ones.
 func (d *Docker) StartDaemon(t testing.TB, flags ...string) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -73,7 +74,9 @@ func (c *Containerd) Import(t testing.TB, namespace string) {
 	t.Helper()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.Ctr(t, namespace, "images", "import", c.archive)
+	archive := filepath.Join(c.cell.dir, "image.tar")
+	check(t, "make test image", writeImage(t.Context(), c.found.Busybox, c.Image, archive))
+	c.Ctr(t, namespace, "images", "import", archive)
 	c.imported[namespace] = true
 }
 

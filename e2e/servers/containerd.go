@@ -8,6 +8,7 @@ import (
 
 // Containerd is where the parts of a private containerd are.
 type Containerd struct {
+	Version string // major.minor
 	Daemon  string
 	Ctr     string
 	Busybox string
@@ -24,24 +25,30 @@ func (k *Kit) Containerd(version string) (Containerd, error) {
 	}
 	switch version {
 	case "1.6":
-		found := Containerd{Daemon: program("containerd"), Ctr: program("ctr"), Busybox: program("busybox"), Env: []string{withSystemPath()}}
-		return found, missing("containerd", containerdNeeds())
+		return systemContainerd(), missing("containerd", containerdNeeds())
 	case "1.7":
-		return k.builtContainerd(containerd17Build())
+		return k.builtContainerd(version, containerd17Build())
 	case "2.4":
-		return k.builtContainerd(containerd24Build())
+		return k.builtContainerd(version, containerd24Build())
 	}
 	return Containerd{}, fmt.Errorf("containerd %q: the versions are %q", version, ContainerdVersions())
 }
 
-func (k *Kit) builtContainerd(b build) (Containerd, error) {
+func systemContainerd() Containerd {
+	return Containerd{
+		Version: "1.6", Daemon: program("containerd"), Ctr: program("ctr"), Busybox: program("busybox"),
+		Env: []string{withSystemPath()},
+	}
+}
+
+func (k *Kit) builtContainerd(version string, b build) (Containerd, error) {
 	dir, err := k.built(b)
 	runc, missesRunc := k.built(runcBuild())
 	if err := errors.Join(err, missesRunc); err != nil {
 		return Containerd{}, err
 	}
 	return Containerd{
-		Daemon: filepath.Join(dir, "containerd"), Ctr: filepath.Join(dir, "ctr"), Busybox: program("busybox"),
+		Version: version, Daemon: filepath.Join(dir, "containerd"), Ctr: filepath.Join(dir, "ctr"), Busybox: program("busybox"),
 		Env: []string{withSystemPath(dir, runc)},
 	}, nil
 }

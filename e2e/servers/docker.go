@@ -18,6 +18,8 @@ type Docker struct {
 	Busybox string
 	Env     []string // lets dockerd find containerd, runc and iptables
 	Flags   []string // what this dockerd needs beside the usual ones
+
+	Containerd Containerd // the one that dockerd starts
 }
 
 // Docker finds the machine's own daemon.
@@ -25,25 +27,19 @@ func (k *Kit) Docker() (Docker, error) {
 	if err := missing("docker", append(daemonNeeds(), busyboxNeeds()...)); err != nil {
 		return Docker{}, err
 	}
-	return Docker{Dockerd: program("dockerd"), Busybox: program("busybox"), Env: []string{withSystemPath()}}, nil
+	c := systemContainerd()
+	return Docker{Dockerd: program("dockerd"), Busybox: c.Busybox, Env: c.Env, Containerd: c}, nil
 }
 
 // Docker29 finds the daemon of the 29 line, which has a containerd and runc of its own.
 func (k *Kit) Docker29() (Docker, error) {
-	if err := missing("docker", busyboxNeeds()); err != nil {
-		return Docker{}, err
-	}
-	var path []string
-	var errs []error
-	for _, b := range []build{dockerBuild(), containerd24Build(), runcBuild()} {
-		dir, err := k.built(b)
-		path, errs = append(path, dir), append(errs, err)
-	}
-	if err := errors.Join(errs...); err != nil {
+	dir, err := k.built(dockerBuild())
+	c, missesContainerd := k.Containerd("2.4")
+	if err := errors.Join(err, missesContainerd); err != nil {
 		return Docker{}, err
 	}
 	return Docker{
-		Dockerd: filepath.Join(path[0], "dockerd"), Busybox: program("busybox"), Env: []string{withSystemPath(path...)},
+		Dockerd: filepath.Join(dir, "dockerd"), Busybox: c.Busybox, Env: c.Env, Containerd: c,
 		Flags: []string{"--seccomp-profile=unconfined"}, // runc is built without it
 	}, nil
 }
