@@ -27,12 +27,16 @@ func TestShort(t *testing.T) {
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 	var figures map[string]*float64
 	require.NoError(t, json.Unmarshal([]byte(lines[len(lines)-1]), &figures), out.String())
-	assert.Len(t, figures, 7)
-	for _, name := range []string{"rate_ratio", "cpu_ratio", "durable_ratio", "p99_ms_at_10k"} {
+	assert.Len(t, figures, 12)
+	for _, name := range []string{"rate_ratio", "cpu_ratio", "durable_ratio", "p99_ms_at_10k", "translate_ratio"} {
 		require.NotNil(t, figures[name], out.String())
 		assert.Positive(t, *figures[name], name)
 	}
+	for _, name := range []string{"idle_cpu_ms_min", "idle_calls_min", "mib_per_1000"} {
+		assert.NotNil(t, figures[name], name)
+	}
 	assert.Nil(t, figures["docker_p99_ms"], "-short leaves Docker out")
+	assert.Nil(t, figures["snapshot_ms"], "-short leaves Docker out")
 }
 
 func TestRefusesWhatItDoesNotKnow(t *testing.T) {

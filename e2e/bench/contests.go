@@ -85,6 +85,13 @@ func (b *bench) contests(ctx context.Context) error {
 			func(rate, _ float64) { b.figures.set("durable_ratio", rate) },
 		})
 	}
+	if b.parts[partTranslate] {
+		c, err := b.translation()
+		if err != nil {
+			return err
+		}
+		cs = append(cs, c)
+	}
 	if len(cs) == 0 {
 		return nil
 	}

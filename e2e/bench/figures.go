@@ -32,6 +32,11 @@ func newFigures() figures {
 		{name: "docker_p99_ms", mark: 50},
 		{name: "rss_idle_mib", mark: 64},
 		{name: "rss_10k_mib", mark: 192},
+		{name: "translate_ratio", mark: 0.6},
+		{name: "idle_cpu_ms_min", mark: 300},
+		{name: "idle_calls_min", mark: 30},
+		{name: "snapshot_ms", mark: 2000},
+		{name: "mib_per_1000", mark: 4},
 	}
 }
 
@@ -59,7 +64,7 @@ func (f figures) print(out io.Writer) {
 				verdict = "met"
 			}
 		}
-		fmt.Fprintf(out, "%-14s %10s   mark %s %-4g %s\n", g.name, value, sign, g.mark, verdict)
+		fmt.Fprintf(out, "%-15s %10s   mark %s %-4g %s\n", g.name, value, sign, g.mark, verdict)
 		members[i] = fmt.Sprintf("%q:%s", g.name, value)
 	}
 	fmt.Fprintf(out, "{%s}\n", strings.Join(members, ","))

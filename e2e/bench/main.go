@@ -1,6 +1,6 @@
 // Command bench measures the product's own way of events on this machine, against what JetStream does bare.
 //
-//	make bench                                  all, in about three minutes
+//	make bench                                  all, in about eight minutes
 //	make bench ARGS='-only path -rounds 3'      some
 //
 // The whole path is: encode and publish, stream, route, bulk request to a stub in another process, ack. It
@@ -23,6 +23,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/pprof"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -35,7 +36,15 @@ const (
 	partSteady  = "steady"
 	partIdle    = "idle"
 	partDocker  = "docker"
+	// A collector alone: its decoding, an idle crowd of containers, a first look at stopped ones.
+	partTranslate = "translate"
+	partWatched   = "watched"
+	partSnapshot  = "snapshot"
 )
+
+func allParts() []string {
+	return []string{partPath, partDurable, partTranslate, partSteady, partWatched, partIdle, partDocker, partSnapshot}
+}
 
 // options are the flags and what follows from them.
 type options struct {
@@ -49,6 +58,9 @@ type options struct {
 	// during is how long each run with an offered rate lasts, settle how long an idle program is left alone.
 	during, settle time.Duration
 	kills          int
+	// many containers are watched, most for the memory, and alone is how long nothing happens to them.
+	many, most int
+	alone      time.Duration
 }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -75,7 +87,9 @@ func run(args []string, out, errOut io.Writer) int {
 
 // roles are what a copy of this program does as a child.
 func roles() map[string]func(context.Context, []string, io.Writer) error {
-	return map[string]func(context.Context, []string, io.Writer) error{stubRole: serveStub, carryRole: carry}
+	return map[string]func(context.Context, []string, io.Writer) error{
+		stubRole: serveStub, carryRole: carry, standInRole: serveStandIn, watchRole: serveWatch,
+	}
 }
 
 // measure runs the parts and prints the figures.
@@ -100,7 +114,7 @@ func measure(ctx context.Context, args []string, out io.Writer) (err error) {
 		}
 		defer pprof.StopCPUProfile()
 	}
-	for _, part := range []func(context.Context) error{b.contests, b.steady, b.program} {
+	for _, part := range []func(context.Context) error{b.contests, b.steady, b.watched, b.program} {
 		if err := part(ctx); err != nil {
 			return err
 		}
@@ -111,22 +125,24 @@ func measure(ctx context.Context, args []string, out io.Writer) (err error) {
 }
 
 func parse(args []string, out io.Writer) (options, error) {
-	o := options{events: 100_000, synced: 6000, grouped: 60_000, during: 20 * time.Second, settle: 10 * time.Second, kills: 50}
+	o := options{events: 100_000, synced: 6000, grouped: 60_000, during: 20 * time.Second, settle: 10 * time.Second, kills: 50,
+		many: manyContainers, most: mostContainers, alone: time.Minute}
 	only := ""
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.SetOutput(out)
 	f.BoolVar(&o.short, "short", false, "few events and one round; leaves out what needs the program or Docker unless -only names it")
 	f.IntVar(&o.rounds, "rounds", 5, "rounds of each contest")
-	f.StringVar(&only, "only", "", "parts to run, with commas: path, durable, steady, idle, docker")
+	f.StringVar(&only, "only", "", "parts to run, with commas: "+strings.Join(allParts(), ", "))
 	f.StringVar(&o.cpuProfile, "cpuprofile", "", "file for a CPU profile of this process")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
-	parts := []string{partPath, partDurable, partSteady, partIdle, partDocker}
+	parts := allParts()
 	if o.short {
 		o.rounds, o.events, o.synced, o.grouped = 1, 3000, 100, 1000
 		o.during, o.settle, o.kills = 300*time.Millisecond, time.Second, 3
-		parts = parts[:3]
+		o.many, o.most, o.alone = 20, 40, time.Second
+		parts = parts[:5]
 	}
 	if only != "" {
 		parts = strings.Split(only, ",")
@@ -136,12 +152,10 @@ func parse(args []string, out io.Writer) (options, error) {
 	}
 	o.parts = map[string]bool{}
 	for _, part := range parts {
-		switch part {
-		case partPath, partDurable, partSteady, partIdle, partDocker:
-			o.parts[part] = true
-		default:
-			return o, fmt.Errorf("-only: %q is none of path, durable, steady, idle, docker", part)
+		if !slices.Contains(allParts(), part) {
+			return o, fmt.Errorf("-only: %q is none of %s", part, strings.Join(allParts(), ", "))
 		}
+		o.parts[part] = true
 	}
 	return o, nil
 }
