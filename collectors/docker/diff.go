@@ -115,7 +115,7 @@ func (m *machine) foundRunning(t *task, f *facts) []out {
 	}
 	verdict := f.health == "unhealthy" || f.health == "healthy" && t.Health == "unhealthy"
 	if verdict && f.health != t.Health {
-		t.probeSaid = f.healthOutput
+		t.probed = f.probes
 		e := m.probe(t, f.health, t.Run+" "+decimal(f.healthAt), f.at, event.ObservedReconcile)
 		add(e, e.Data.Message)
 	} else if f.health != "" {

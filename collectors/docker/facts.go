@@ -27,7 +27,7 @@ type facts struct {
 	failure           string // State.Error, redacted
 	health            string
 	healthAt          int64 // end of the last probe
-	healthOutput      string
+	probes            probes
 	probeEvery        time.Duration
 	policy            string
 	autoRemove        bool
@@ -52,8 +52,8 @@ func factsOf(in *container.InspectResponse, at int64) (f *facts, ok bool) {
 		f.health = string(h.Status)
 		if n := len(h.Log); n > 0 && h.Log[n-1] != nil {
 			f.healthAt = h.Log[n-1].End.UnixNano()
-			f.healthOutput = probeOutput(h.Log)
 		}
+		f.probes = probesOf(h)
 	}
 	if c := in.Config; c != nil {
 		f.image, f.labels, f.tty = redact.Text(c.Image), redact.Labels(c.Labels), c.Tty
@@ -77,18 +77,6 @@ func policyOf(p container.RestartPolicy) string {
 		return string(p.Name) + ":" + decimal(int64(p.MaximumRetryCount))
 	}
 	return string(p.Name)
-}
-
-// probeOutput is the output of the newest probe that failed.
-func probeOutput(log []*container.HealthcheckResult) string {
-	const lines, size = 5, 1024
-	for i := len(log) - 1; i >= 0; i-- {
-		if log[i] != nil && log[i].ExitCode != 0 {
-			out, _ := redact.Lines(strings.Split(strings.TrimSpace(log[i].Output), "\n"), redact.Limits{Lines: lines, Bytes: size})
-			return strings.Join(out, "\n")
-		}
-	}
-	return ""
 }
 
 // stopped asks the state only: FinishedAt may lie before StartedAt after a run of a few ms, because the

@@ -330,7 +330,7 @@ func (m *machine) health(t *task, in input, s *step) {
 		return
 	}
 	if in.facts != nil {
-		t.probeSaid = in.facts.healthOutput
+		t.probed = in.facts.probes
 	}
 	e := m.probe(t, status, decimal(in.msg.TimeNano), in.msg.TimeNano, m.seen)
 	s.add(in, e, e.Data.Message)
@@ -345,7 +345,7 @@ func (m *machine) probe(t *task, status, key string, at int64, seen event.Observ
 		t.State = event.StateRunning
 	}
 	if status == "unhealthy" {
-		typ, message = event.TaskUnhealthy, t.title()+" is unhealthy: its health probe fails"
+		typ, message = event.TaskUnhealthy, t.title()+" is unhealthy: its health probe "+t.probed.say()
 		t.Sick = at
 		if t.State == event.StateRunning {
 			t.State = event.StateUnhealthy
@@ -354,7 +354,7 @@ func (m *machine) probe(t *task, status, key string, at int64, seen event.Observ
 	e := m.make(t, typ, key, at, seen)
 	e.Data.Task.PreviousState = previous
 	if status == "unhealthy" {
-		e.Data.Task.Containers[0].HealthOutput = t.probeSaid
+		t.probed.tell(&e.Data.Task.Containers[0])
 	}
 	finish(&e, message)
 	return e

@@ -260,7 +260,7 @@ func (m *machine) stopEvent(t *task, end *stop, c event.Cause) event.Event {
 		only.Signal = cause.SignalOf(*end.code)
 	}
 	if only.Health == "unhealthy" {
-		only.HealthOutput = t.probeSaid
+		t.probed.tell(only)
 	}
 	if end.again.starts && end.again.delay > 0 {
 		e.Data.Task.NextStart = utc(end.at + end.again.delay)

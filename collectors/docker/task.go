@@ -51,7 +51,7 @@ type task struct {
 	inspected  bool // labels and policy are the daemon's, not an event's
 	stopSignal int
 	probeEvery time.Duration
-	probeSaid  string
+	probed     probes
 	tty        bool
 	together   int  // how many tasks were asked to stop within the same second
 	shutdown   bool // the daemon went down with it
@@ -72,7 +72,7 @@ func (t *task) begin(run string, started, start int64) {
 	}
 	t.Exited, t.Untold, t.State = false, false, event.StateRunning
 	t.Health, t.Sick, t.Kills, t.OOM, t.Stop = "", 0, nil, false, false
-	t.together, t.shutdown, t.probeSaid, t.told = 0, false, "", nil
+	t.together, t.shutdown, t.probed, t.told = 0, false, probes{}, nil
 }
 
 // adopt takes over what an inspect told, except the state of the run.
