@@ -11,6 +11,7 @@ import (
 	"github.com/bellbuoy/bellbuoy/collectors/docker"
 	"github.com/bellbuoy/bellbuoy/internal/awsclient"
 	"github.com/bellbuoy/bellbuoy/internal/bus"
+	"github.com/bellbuoy/bellbuoy/internal/cause"
 	"github.com/bellbuoy/bellbuoy/internal/config"
 	"github.com/bellbuoy/bellbuoy/schemas/event"
 	"github.com/bellbuoy/bellbuoy/sinks"
@@ -96,10 +97,23 @@ func buildConsole(p parts, _ string, c config.Sink) (sinks.Sink, error) {
 }
 
 func buildDocker(p parts, link *collectors.Link, c config.Collector) (collectors.Collector, error) {
+	rules, err := causes(p.config, event.Docker)
+	if err != nil {
+		return nil, err
+	}
 	return docker.New(*c.Docker, docker.Deps{
-		Site: p.config.Site, Node: p.config.Node, Publisher: link, Reporter: link, Cursors: p.cursors, Acting: p.acting,
+		Site: p.config.Site, Node: p.config.Node, Publisher: link, Reporter: link, Cursors: p.cursors, Acting: p.acting, Rules: rules,
 		Logger: p.loggerOf("collector", "docker"), Registerer: p.registerer,
 	})
+}
+
+// causes are the user's rows in front of a runtime's table of causes.
+func causes(c *config.Config, runtime event.Runtime) (cause.Table, error) {
+	rules, err := cause.Rules(c.Cause, runtime)
+	if err != nil {
+		return nil, fmt.Errorf("compile the rows of cause: %w", err)
+	}
+	return rules, nil
 }
 
 func (p parts) loggerOf(key, name string) *slog.Logger { return p.logger.With(key, name) }

@@ -119,8 +119,12 @@ func explainEvents(text []byte) []explained {
 }
 
 func (p *Program) explainDocker(text []byte) ([]explained, error) {
+	rules, err := causes(&p.Config, event.Docker)
+	if err != nil {
+		return nil, err
+	}
 	results, err := docker.Replay(bytes.NewReader(text), docker.ReplayOptions{
-		Site: p.Config.Site, Node: p.Config.Node, Observed: event.ObservedReplay,
+		Site: p.Config.Site, Node: p.Config.Node, Observed: event.ObservedReplay, Rules: rules,
 	})
 	if err != nil {
 		return nil, err

@@ -173,8 +173,12 @@ func (w *wiring) next() string {
 // the end. The ids are new each time, or the stream would take a second look for a duplicate.
 func (w *wiring) play(ctx context.Context) error {
 	cfg := &w.program.Config
+	rules, err := causes(cfg, event.Docker)
+	if err != nil {
+		return err
+	}
 	results, err := docker.Replay(bytes.NewReader(recorded), docker.ReplayOptions{
-		Site: cfg.Site, Node: cfg.Node, Observed: event.ObservedDrill,
+		Site: cfg.Site, Node: cfg.Node, Observed: event.ObservedDrill, Rules: rules,
 	})
 	if err != nil {
 		return fmt.Errorf("read the recorded stream: %w", err)

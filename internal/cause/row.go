@@ -70,7 +70,7 @@ func (r Row) Validate() error {
 
 // Rule compiles the row. The error joins all its faults.
 func (r Row) Rule() (Rule, error) {
-	name := "config: " + title(cmp.Or(r.Name, r.When))
+	name := event.UserRule + title(cmp.Or(r.Name, r.When))
 	rule := Rule{
 		Name: name, Class: r.Class, Confidence: event.Confidence(r.Confidence), Expected: r.Expected, Say: r.Say,
 		Initiator: cmp.Or(r.Initiator, families[family(r.Class)], byUnknown), own: true,

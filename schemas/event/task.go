@@ -130,6 +130,9 @@ type Cause struct {
 	Rule string `json:"rule,omitzero"`
 }
 
+// UserRule is how the Rule of a cause begins that a row of the user's config gave.
+const UserRule = "config: "
+
 // Confidence grades a cause.
 type Confidence string
 

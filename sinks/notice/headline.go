@@ -90,10 +90,12 @@ func reason(e *event.Event) string {
 	}
 	family, _, _ := strings.Cut(c.Class, ".")
 	why := strings.TrimRight(Cut(clean(c.Say), 120), " .")
-	switch family {
-	case "oom":
+	switch {
+	case strings.HasPrefix(c.Rule, event.UserRule):
+		// Whoever wrote the sentence wants to read it.
+	case family == "oom":
 		why = "out of memory"
-	case "exit":
+	case family == "exit":
 		why = cmp.Or(exitOf(e), why)
 	}
 	why = cmp.Or(why, clean(c.Class))

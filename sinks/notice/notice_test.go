@@ -85,6 +85,19 @@ func TestALongErrorIsSaidOnce(t *testing.T) {
 	assert.Contains(t, Short(&e).Parts, Part{"Reason", []string{"the port is taken"}})
 }
 
+func TestTheSentenceOfAUsersRowIsTold(t *testing.T) {
+	t.Parallel()
+	code := int64(42)
+	e := &event.Event{Type: event.TaskStopped, Data: event.Data{
+		Workload: "batch",
+		Task:     &event.Task{Containers: []event.Container{{ExitCode: &code}}},
+		Cause:    &event.Cause{Class: "exit.error", Say: "found nothing to do", Rule: event.UserRule + "exit_code == 42"},
+	}}
+	assert.Contains(t, Of(e).Headline, "found nothing to do")
+	e.Data.Cause.Rule = "failed"
+	assert.Contains(t, Of(e).Headline, "exit code 42")
+}
+
 func TestQuote(t *testing.T) {
 	for in, want := range map[string]string{
 		"shop-pay-1": "shop-pay-1", "": "''", "-rf": "'-rf'", "a b": "'a b'", "$(reboot)": "'$(reboot)'", "it's": `'it'\''s'`, "зарплата": "'зарплата'",
