@@ -125,8 +125,10 @@ func measure(ctx context.Context, args []string, out io.Writer) (err error) {
 }
 
 func parse(args []string, out io.Writer) (options, error) {
-	o := options{events: 100_000, synced: 6000, grouped: 60_000, during: 20 * time.Second, settle: 10 * time.Second, kills: 50,
-		many: manyContainers, most: mostContainers, alone: time.Minute}
+	o := options{
+		events: 100_000, synced: 6000, grouped: 60_000, during: 20 * time.Second, settle: 10 * time.Second, kills: 50,
+		many: manyContainers, most: mostContainers, alone: time.Minute,
+	}
 	only := ""
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.SetOutput(out)

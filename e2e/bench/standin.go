@@ -63,7 +63,9 @@ func newStandIn(n int, end <-chan struct{}) *standIn {
 	d.mux.HandleFunc("GET /{v}/info", func(w http.ResponseWriter, _ *http.Request) {
 		reply(w, mustJSON(system.Info{ID: "stand-in", Name: "bench", ServerVersion: "stand-in", SystemTime: time.Now().UTC().Format(time.RFC3339Nano)}))
 	})
-	d.mux.HandleFunc("GET /{v}/version", func(w http.ResponseWriter, _ *http.Request) { reply(w, []byte(`{"ApiVersion":"1.47","Version":"stand-in"}`)) })
+	d.mux.HandleFunc("GET /{v}/version", func(w http.ResponseWriter, _ *http.Request) {
+		reply(w, []byte(`{"ApiVersion":"1.47","Version":"stand-in"}`))
+	})
 	d.mux.HandleFunc("GET /{v}/containers/json", func(w http.ResponseWriter, _ *http.Request) { reply(w, d.list) })
 	d.mux.HandleFunc("GET /{v}/containers/{id}/json", func(w http.ResponseWriter, r *http.Request) { reply(w, d.inspect[r.PathValue("id")]) })
 	d.mux.HandleFunc("GET /{v}/events", func(w http.ResponseWriter, r *http.Request) {

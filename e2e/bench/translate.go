@@ -115,7 +115,8 @@ func (b *bench) translation() (contest, error) {
 		return w.stop(n), nil
 	}
 	return contest{
-		racer{"moby client's Events", n, bare}, racer{"decode and translate", n, ours},
+		racer{"moby client's Events", n, bare},
+		racer{"decode and translate", n, ours},
 		func(_, cpu float64) { b.figures.set("translate_ratio", cpu) },
 	}, nil
 }
