@@ -17,6 +17,9 @@ func affordable(e *event.Event, kind Kind, label string, h History, p Policy) De
 		}
 		budget = parsed
 	}
+	if e.Type == followed { // as often as what it stands on
+		return Decision{Kind: kind, Rule: RuleAllowed, Reason: reasonOf(e), Attempt: 1, Budget: budget}
+	}
 	n := spent(forgive(e, h.Attempts, p.StableAfter), h.Now, budget.Window)
 	if n >= budget.Actions {
 		return Decision{Rule: RuleBudget, Reason: fmt.Sprintf("the budget of %s is spent", budget), Attempt: n, Budget: budget}
@@ -27,7 +30,10 @@ func affordable(e *event.Event, kind Kind, label string, h History, p Policy) De
 }
 
 func reasonOf(e *event.Event) string {
-	if c := e.Data.Cause; c != nil && kindOf(e) == Start {
+	switch c := e.Data.Cause; {
+	case e.Type == followed:
+		return e.Data.Message
+	case c != nil && kindOf(e) == Start:
 		return c.Say
 	}
 	return "its health probe fails"
@@ -50,7 +56,7 @@ func spent(attempts []Attempt, now time.Time, window time.Duration) int64 {
 	var n int64
 	for i := range attempts {
 		a := &attempts[i]
-		if a.Forgiven {
+		if a.Forgiven || a.Follows != "" {
 			continue
 		}
 		if a.Phase == waiting {

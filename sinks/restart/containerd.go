@@ -26,6 +26,7 @@ const settle = time.Second
 // ContainerdRestarter makes new tasks of the containers of one containerd: same spec, same snapshot, so
 // what the container has written stays. It is safe for concurrent use.
 type ContainerdRestarter struct {
+	boot       string // tells process ids of one boot of the host from those of another
 	conn       *grpc.ClientConn
 	containers containers.ContainersClient
 	snapshots  snapshots.SnapshotsClient
@@ -42,6 +43,7 @@ func NewContainerdRestarter(address string) (*ContainerdRestarter, error) {
 		return nil, fmt.Errorf("make containerd client for %s: %w", address, err)
 	}
 	return &ContainerdRestarter{
+		boot: bootOf("/proc/sys/kernel/random/boot_id"),
 		conn: conn, containers: containers.NewContainersClient(conn), snapshots: snapshots.NewSnapshotsClient(conn), tasks: tasks.NewTasksClient(conn),
 	}, nil
 }
@@ -76,7 +78,7 @@ func (c *ContainerdRestarter) State(ctx context.Context, t Target) (State, error
 	default:
 		return s, nil
 	}
-	s.RunName = runOf(process)
+	s.RunName = runOf(process, c.boot)
 	return s, nil
 }
 
@@ -144,7 +146,7 @@ func (c *ContainerdRestarter) clear(ctx context.Context, t Target, p *task.Proce
 	switch {
 	case p.GetStatus() != task.Status_STOPPED:
 		return errors.New("start task: it is not stopped")
-	case runOf(p) != t.Run && !s.endedAt(t.Stopped):
+	case runOf(p, c.boot) != t.Run && !s.endedAt(t.Stopped):
 		return errors.New("start task: another run is the last")
 	}
 	_, err := c.tasks.Delete(ctx, &tasks.DeleteTaskRequest{ContainerID: t.ID})

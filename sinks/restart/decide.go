@@ -52,6 +52,7 @@ const (
 	RuleMovedOn       = "moved_on"
 	RuleRecovered     = "recovered"
 	RuleBudget        = "budget"
+	RuleDependency    = "dependency"
 	RuleOtherRuntimes = "no_restarter"
 )
 
@@ -100,7 +101,7 @@ func Decide(e *event.Event, h History, p Policy) Decision {
 	}
 	for _, refuse := range []func() (rule, reason string){
 		func() (string, string) { return ownedElsewhere(e, labels, h.State.Name) },
-		func() (string, string) { return unfit(kind, &h.State) },
+		func() (string, string) { return unfit(kind, labels, &h.State) },
 		func() (string, string) { return wanted(e, labels[labelRestart]) },
 		func() (string, string) { return outdated(e, h.Now, p.MaxAge) },
 		func() (string, string) { return repeated(e, h.Attempts) },
@@ -119,15 +120,16 @@ func asked(e *event.Event, labels map[string]string) (Kind, Decision) {
 	if kind == "" {
 		return "", Decision{Rule: RuleNoTrigger, Reason: "no stop and no failing probe", Silent: true}
 	}
-	switch want := labels[labelRestart]; want {
-	case wantAlways:
+	switch want := labels[labelRestart]; {
+	case e.Type == followed && want == wantOff:
+		return "", Decision{Rule: RuleNotOptedIn, Reason: "label " + labelRestart + " is off"}
+	case e.Type == followed, want == wantAlways:
 		return kind, Decision{}
-	case wantOnFailure, wantUnhealthy:
+	case want == wantOnFailure, want == wantUnhealthy:
 		if (want == wantOnFailure) == (kind == Start) {
 			return kind, Decision{}
 		}
-	case "", wantOff:
-	default:
+	case want != "" && want != wantOff:
 		return "", Decision{Rule: RuleBadLabel, Reason: fmt.Sprintf("label %s is %.40q; write off, on-failure, unhealthy or always", labelRestart, want)}
 	}
 	return "", Decision{Rule: RuleNotOptedIn, Reason: "label " + labelRestart + " does not ask for it", Silent: true}
@@ -140,7 +142,7 @@ func kindOf(e *event.Event) Kind {
 		return ""
 	case e.Type == event.TaskStopped:
 		return Start
-	case e.Type == event.TaskUnhealthy:
+	case e.Type == event.TaskUnhealthy, e.Type == followed:
 		return Restart
 	}
 	return ""
@@ -187,8 +189,10 @@ func ownerOf(label string) string {
 
 // unfit refuses what the runtime forgets or restarts by itself. A policy of the runtime never acts on a
 // failing probe, so it does not stand in the way of a restart.
-func unfit(kind Kind, s *State) (rule, reason string) {
-	switch {
+func unfit(kind Kind, labels map[string]string, s *State) (rule, reason string) {
+	switch _, nerdctl := labels[labelNerdctlNetworks]; {
+	case nerdctl: // whose compose projects are no namespaces, so that it would not be found
+		return RuleSetup, byNerdctl
 	case !s.Found:
 		return RuleGone, "the runtime does not know it any more"
 	case s.AutoRemove:
@@ -254,7 +258,7 @@ func movedOn(e *event.Event, kind Kind, s *State) (rule, reason string) {
 		return RuleMovedOn, "it runs"
 	case kind == Restart && s.Paused:
 		return RuleMovedOn, "it is paused"
-	case kind == Restart && s.Running && s.Health != "unhealthy":
+	case kind == Restart && s.Running && e.Type != followed && s.Health != "unhealthy":
 		return RuleRecovered, "its probe does not fail any more"
 	case kind == Restart && !s.Running:
 		return RuleMovedOn, "it stopped meanwhile"

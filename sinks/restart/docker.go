@@ -3,17 +3,23 @@ package restart
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
+
+	"github.com/bellbuoy/bellbuoy/internal/redact"
 )
 
 // DockerRestarter acts on the containers of one Docker daemon. It is safe for concurrent use.
 type DockerRestarter struct{ client *client.Client }
 
-var _ Restarter = (*DockerRestarter)(nil)
+var (
+	_ Restarter = (*DockerRestarter)(nil)
+	_ Supporter = (*DockerRestarter)(nil)
+)
 
 // NewDockerRestarter returns a restarter of the daemon at host, such as unix:///var/run/docker.sock. It
 // dials nothing; the version of the API is agreed on at the first call.
@@ -86,3 +92,45 @@ func (d *DockerRestarter) Restart(ctx context.Context, t Target) error {
 	}
 	return nil
 }
+
+// Dependants lists the running containers for who stands on whom, and inspects those that do for the truth.
+func (d *DockerRestarter) Dependants(ctx context.Context, t Target) ([]Dependant, error) {
+	first, err := d.client.ContainerInspect(ctx, t.ID, client.ContainerInspectOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("inspect container: %w", err)
+	}
+	list, err := d.client.ContainerList(ctx, client.ContainerListOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("list containers: %w", err)
+	}
+	root := standing{id: first.Container.ID, name: plainName(first.Container.Name), labels: stateOf(&first.Container).Labels}
+	others := make([]standing, 0, len(list.Items))
+	for i := range list.Items {
+		c := &list.Items[i]
+		others = append(others, standing{c.ID, ownName(c.Names), c.HostConfig.NetworkMode, c.Labels})
+	}
+	var older []Dependant
+	for _, dep := range inOrder(&root, others) {
+		s, err := d.State(ctx, Target{ID: dep.ID})
+		if err != nil {
+			return nil, err
+		}
+		if s.Running && s.before(t.Run) {
+			dep.Run, dep.Labels = s.Run(), redact.Labels(dep.Labels)
+			older = append(older, dep)
+		}
+	}
+	return connected(root.id, older), nil
+}
+
+// ownName is a container's own name among those that links of others gave it, such as /other/alias.
+func ownName(names []string) string {
+	for _, name := range names {
+		if plain := plainName(name); !strings.Contains(plain, "/") {
+			return plain
+		}
+	}
+	return ""
+}
+
+func plainName(name string) string { return redact.Clean(strings.TrimPrefix(name, "/")) }

@@ -59,6 +59,12 @@ type Attempt struct {
 	Says    string     `json:"says,omitzero"`
 	// Forgiven attempts do not count against the budget.
 	Forgiven bool `json:"forgiven,omitzero"`
+
+	// Follows is the id of the event that told of another task's success, of which this is a consequence.
+	// Such an attempt counts for that task's budget alone.
+	Follows string `json:"follows,omitzero"`
+	// After are the tasks that follow this one; it is empty before that is known and when all is done.
+	After []follower `json:"after,omitzero"`
 }
 
 // gaveUp remembers that the end of the budget was told, and what was said.
@@ -160,6 +166,16 @@ func (r *record) prune(before time.Time) {
 func (r *record) of(trigger string) *Attempt {
 	for i := range r.Attempts {
 		if r.Attempts[i].Trigger == trigger {
+			return &r.Attempts[i]
+		}
+	}
+	return nil
+}
+
+// about returns the attempt with this key, whatever its trigger, or nil.
+func (r *record) about(key string) *Attempt {
+	for i := range r.Attempts {
+		if r.Attempts[i].Key == key {
 			return &r.Attempts[i]
 		}
 	}

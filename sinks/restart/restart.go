@@ -163,7 +163,7 @@ func (h *Handler) Send(ctx context.Context, events []event.Event) error {
 func byTask(events []event.Event) map[string][]int {
 	groups := map[string][]int{}
 	for i := range events {
-		if kindOf(&events[i]) != "" {
+		if kindOf(&events[i]) != "" && events[i].Type != followed {
 			key := string(events[i].Data.Runtime) + "/" + events[i].Data.Task.ID
 			groups[key] = append(groups[key], i)
 		}
@@ -228,10 +228,16 @@ func (h *Handler) step(ctx context.Context, e *event.Event, r *record) error {
 	case started:
 		return h.verify(ctx, e, r, a)
 	}
-	if err := h.tellEnd(ctx, e, a); err != nil || r.GaveUp == nil || r.GaveUp.Trigger != e.ID {
+	if len(a.After) > 0 {
+		return h.follow(ctx, e, r, a)
+	}
+	if err := h.tellEnd(ctx, e, a); err != nil {
 		return err
 	}
-	return h.tellGaveUp(ctx, e, r.GaveUp)
+	if r.GaveUp != nil && r.GaveUp.Trigger == e.ID {
+		return h.tellGaveUp(ctx, e, r.GaveUp)
+	}
+	return h.succeed(ctx, e, r, a)
 }
 
 // again asks for the event to come again.

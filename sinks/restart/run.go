@@ -37,6 +37,9 @@ func (h *Handler) claim(ctx context.Context, e *event.Event, r *record) error {
 		Key: keyOf(e), Trigger: e.ID, Task: e.Data.Task.ID, Kind: d.Kind, Phase: waiting, Number: d.Attempt, Budget: d.Budget.String(),
 		Reason: d.Reason, Claimed: now, NotBefore: now,
 	}
+	if e.Type == followed {
+		a.Follows = e.CausationID
+	}
 	if d.Delay > 0 {
 		a.NotBefore = now.Add(backoff.Jitter(d.Delay))
 	}
@@ -48,8 +51,11 @@ func (h *Handler) claim(ctx context.Context, e *event.Event, r *record) error {
 	if err := h.save(ctx, r, now); err != nil {
 		return err
 	}
-	if err := h.publish(ctx, e, &a, event.ActionRequested); err != nil || a.Phase == ended {
+	if err := h.publish(ctx, e, &a, event.ActionRequested); err != nil {
 		return err
+	}
+	if a.Phase == ended {
+		return h.succeed(ctx, e, r, r.of(e.ID))
 	}
 	if wait := time.Until(a.NotBefore); wait > 0 {
 		return again(wait, "back-off before "+string(a.Kind))
@@ -124,6 +130,9 @@ func (h *Handler) refuse(ctx context.Context, e *event.Event, r *record, d Decis
 		return err
 	}
 	a := Attempt{Trigger: e.ID, Kind: kindOf(e), Claimed: e.Time, Rule: d.Rule, Says: d.Reason, Budget: h.cfg.Budget.String()}
+	if e.Type == followed {
+		a.Follows = e.CausationID
+	}
 	return h.publish(ctx, e, &a, event.ActionDenied)
 }
 
@@ -187,7 +196,7 @@ func (h *Handler) act(ctx context.Context, e *event.Event, r *record, a *Attempt
 		return h.end(ctx, e, r, a, unlessTried(a), rule, reason)
 	}
 	now := time.Now()
-	if budget := h.budgetOf(a); a.Tries > 0 && othersAnd(a, r.Attempts, now, budget) >= budget.Actions {
+	if budget := h.budgetOf(a); a.Tries > 0 && used(a, r.Attempts, now, budget) >= budget.Actions {
 		return h.exhaust(ctx, e, r, a, budget)
 	}
 	a.Phase, a.Tries, a.Tried, a.Lease = acting, a.Tries+1, now, now.Add(lease)
@@ -219,8 +228,11 @@ func (h *Handler) budgetOf(a *Attempt) Budget {
 	return h.cfg.Budget
 }
 
-// othersAnd counts what is spent when the attempt makes its next try.
-func othersAnd(a *Attempt, attempts []Attempt, now time.Time, b Budget) int64 {
+// used counts what is spent when the attempt makes its next try.
+func used(a *Attempt, attempts []Attempt, now time.Time, b Budget) int64 {
+	if a.Follows != "" {
+		return a.Tries
+	}
 	n := spent(attempts, now, b.Window)
 	if a.Phase == waiting {
 		n-- // its turn, which has come, was counted ahead
@@ -233,6 +245,9 @@ func (h *Handler) exhaust(ctx context.Context, e *event.Event, r *record, a *Att
 	says := a.Says
 	if says == "" {
 		says = "its outcome is not known"
+	}
+	if a.Follows != "" {
+		return h.end(ctx, e, r, a, event.ActionFailed, "", says)
 	}
 	r.GaveUp = gaveUpBy(e, a.Tries, b, says, time.Now())
 	if err := h.end(ctx, e, r, a, event.ActionFailed, "", says); err != nil {
@@ -285,7 +300,7 @@ func (h *Handler) called(ctx context.Context, e *event.Event, r *record, a *Atte
 func (h *Handler) retry(ctx context.Context, e *event.Event, r *record, a *Attempt, failed error) error {
 	now := time.Now()
 	budget := h.budgetOf(a)
-	n := spent(r.Attempts, now, budget.Window)
+	n := used(a, r.Attempts, now, budget)
 	a.Says = fmt.Sprintf("%s failed: %s", a.Kind, brief(failed))
 	if n >= budget.Actions {
 		return h.exhaust(ctx, e, r, a, budget)

@@ -1,8 +1,10 @@
 package restart
 
 import (
+	"bytes"
 	"cmp"
 	"net/url"
+	"os"
 	"strconv"
 
 	"github.com/containerd/containerd/api/services/containers/v1"
@@ -19,6 +21,8 @@ const (
 	labelNerdctlNetworks = "nerdctl/networks"
 	extensionCtrNetwork  = "ctr.cni-containerd.metadata"
 )
+
+const byNerdctl = "nerdctl set up its networks, and only nerdctl can do that again"
 
 // spec is what matters of an OCI runtime spec.
 type spec struct {
@@ -43,7 +47,7 @@ func setupOf(c *containers.Container) string {
 	_, cni := c.GetExtensions()[extensionCtrNetwork]
 	switch {
 	case networks:
-		return "nerdctl set up its networks, and only nerdctl can do that again"
+		return byNerdctl
 	case cni:
 		return "ctr set up its network, which a new task would not have"
 	case err != nil:
@@ -99,5 +103,22 @@ func nameOf(c *containers.Container) string {
 	return cmp.Or(c.GetLabels()[labelNerdctlName], c.GetID())
 }
 
-// runOf names a run: nothing but its first process tells it from others, as containerd keeps no start time.
-func runOf(p *task.Process) string { return strconv.FormatUint(uint64(p.GetPid()), 10) }
+// runOf names a run as the events do, by its first process and the boot: containerd keeps no start time.
+func runOf(p *task.Process, boot string) string {
+	run := strconv.FormatUint(uint64(p.GetPid()), 10)
+	if boot != "" {
+		run += "-" + boot
+	}
+	return run
+}
+
+// bootOf is as much of the host's boot id as events have; empty if it can't be read.
+func bootOf(path string) string {
+	const enough = 12
+	id, err := os.ReadFile(path)
+	if err != nil {
+		return ""
+	}
+	id = bytes.TrimSpace(id)
+	return string(id[:min(len(id), enough)])
+}

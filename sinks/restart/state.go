@@ -89,3 +89,10 @@ func (s *State) same(e *event.Event) bool {
 
 // endedAt tells whether the last run is one that ended at this time.
 func (s *State) endedAt(t time.Time) bool { return !t.IsZero() && s.Stopped.Equal(t) }
+
+// before tells whether the last run began before another task's, which is named by its start; an empty one
+// counts as now.
+func (s *State) before(run string) bool {
+	n, err := strconv.ParseInt(run, 10, 64)
+	return err != nil || s.Started.UnixNano() < n
+}

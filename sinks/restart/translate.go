@@ -1,6 +1,7 @@
 package restart
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -42,7 +43,7 @@ func actionEvent(handler string, mode Mode, e *event.Event, a *Attempt, t event.
 	}
 	out := event.Event{
 		ID: event.NewID("action", id, t.Event(), number), Source: e.Source, Type: t, Subject: e.Subject, PartitionKey: e.PartitionKey,
-		Time: timeFor(a, t).UTC(), Recorded: now.UTC(), CausationID: a.Trigger, TraceParent: e.TraceParent,
+		Time: timeFor(a, t).UTC(), Recorded: now.UTC(), CausationID: cmp.Or(a.Follows, a.Trigger), TraceParent: e.TraceParent,
 		Data: event.Data{
 			Site: d.Site, Runtime: d.Runtime, Scope: d.Scope, Node: d.Node, Workload: d.Workload, Revision: d.Revision,
 			Observed: event.ObservedStream, Owner: d.Owner, Labels: d.Labels,

@@ -48,7 +48,10 @@ func (h *Handler) verify(ctx context.Context, e *event.Event, r *record, a *Atte
 	case state.Health == "starting":
 		return h.end(ctx, e, r, a, event.ActionFailed, "", fmt.Sprintf("the new run did not turn healthy within %s", verifyTimeout))
 	}
-	return h.end(ctx, e, r, a, event.ActionSucceeded, "", fmt.Sprintf("the new run lives since %s", age.Round(time.Second)))
+	if err := h.end(ctx, e, r, a, event.ActionSucceeded, "", fmt.Sprintf("the new run lives since %s", age.Round(time.Second))); err != nil {
+		return err
+	}
+	return h.succeed(ctx, e, r, r.of(e.ID))
 }
 
 // end records how an attempt ended and tells it.

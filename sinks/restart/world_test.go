@@ -27,6 +27,7 @@ type world struct {
 	tasks     map[string]*State
 	lives     func(run int) (lifetime time.Duration, exit int64) // of the nth run; 0 is for ever
 	failStart error
+	failOnly  string // the task that failStart is about; empty is all
 	failState error
 	slow      time.Duration
 	runs      int
@@ -38,6 +39,7 @@ type world struct {
 	published []event.Event
 	refuse    error         // of Publish
 	deaths    []event.Event // stops of runs that ended by themselves
+	stands    []Dependant   // in order, whatever the task
 	op        func(ctx context.Context, name string) (before, after error)
 }
 
@@ -71,6 +73,33 @@ func (w *world) Start(ctx context.Context, t Target) error { return w.run(ctx, t
 
 func (w *world) Restart(ctx context.Context, t Target) error { return w.run(ctx, t.ID, "restart") }
 
+func (w *world) Dependants(ctx context.Context, t Target) ([]Dependant, error) {
+	before, after := w.op(ctx, "dependants")
+	if before != nil {
+		return nil, before
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var found []Dependant
+	for _, d := range w.stands {
+		if s := w.tasks[d.ID]; s != nil && d.ID != t.ID && s.Running && s.before(t.Run) {
+			d.Run, d.On = s.Run(), slices.Clone(d.On)
+			found = append(found, d)
+		}
+	}
+	return connected(t.ID, found), after
+}
+
+// stand puts a running task of its own workload into the world that stands on others.
+func (w *world) stand(task string, labels map[string]string, on ...string) *State {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := &State{Found: true, Running: true, Started: time.Now().Add(-time.Minute), Labels: labels, Name: "/" + task}
+	w.tasks[task] = s
+	w.stands = append(w.stands, Dependant{ID: task, Name: task, Workload: task, On: on, Why: "it shares the network of " + on[0]})
+	return s
+}
+
 func (w *world) run(ctx context.Context, task, call string) error {
 	before, after := w.op(ctx, call)
 	if before != nil {
@@ -79,7 +108,7 @@ func (w *world) run(ctx context.Context, task, call string) error {
 	trigger, _ := ctx.Value(triggerKey{}).(*event.Event)
 	w.mu.Lock()
 	w.calls = append(w.calls, call+" "+task)
-	if s := w.tasks[task]; trigger != nil && s != nil && !s.same(trigger) {
+	if s := w.tasks[task]; trigger != nil && s != nil && trigger.Data.Task.ID == task && !s.same(trigger) {
 		w.wrong = append(w.wrong, "called for "+trigger.ID+" when another run was the last")
 	}
 	w.mu.Unlock()
@@ -104,13 +133,16 @@ func (w *world) effect(trigger *event.Event, task, call string) error {
 	switch {
 	case !ok:
 		return errors.New("no such task")
-	case w.failStart != nil:
+	case w.failStart != nil && (w.failOnly == "" || w.failOnly == task):
 		return w.failStart
 	case call == "start" && s.Running:
 		return nil
 	}
-	if trigger != nil {
+	switch {
+	case trigger != nil && trigger.Data.Task.ID == task:
 		w.effective[trigger.ID]++
+	case trigger != nil:
+		w.effective[task+" after "+trigger.ID]++
 	}
 	w.begin(task)
 	return nil
