@@ -41,6 +41,10 @@ e2e: ## the end-to-end tests only
 chaos: ## 200 containers end in every way while the program is killed again and again; prints the table
 	$(MAKE) test PKG=./e2e RUN=TestChaos TESTARGS=-v
 
+.PHONY: e2e-churn
+e2e-churn: ## containers live and die for a minute while collectors lose their daemon; prints what was told of them
+	BELLBUOY_E2E_LONG=1 $(MAKE) test PKG=./e2e RUN=TestChurn TESTARGS=-v
+
 .PHONY: outage
 outage: ## OpenSearch away and SNS throttled for a minute under load; prints the latencies
 	BELLBUOY_E2E_LONG=1 $(MAKE) test PKG=./e2e RUN=TestOutages TESTARGS=-v

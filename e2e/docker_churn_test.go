@@ -30,7 +30,7 @@ func TestDockerChurn(t *testing.T) {
 	for w := range workers {
 		wg.Go(func() {
 			for i := range each {
-				id, class := churn(t, d, (w*each+i)%6)
+				id, class := endOne(t, d, (w*each+i)%6)
 				mu.Lock()
 				want[id] = class
 				mu.Unlock()
@@ -72,8 +72,8 @@ func TestDockerChurn(t *testing.T) {
 	require.Len(t, want, workers*each)
 }
 
-// churn lets one container end in one of six ways and returns the class of its cause.
-func churn(t *testing.T, d *harness.Docker, kind int) (id, class string) {
+// endOne lets one container end in one of six ways and returns the class of its cause.
+func endOne(t *testing.T, d *harness.Docker, kind int) (id, class string) {
 	spec := harness.RunSpec{Name: fmt.Sprintf("churn-%d-%d", kind, time.Now().UnixNano())}
 	run := func(script string) { spec.Cmd = []string{"sh", "-c", script}; id = d.Run(t, spec) }
 	switch kind {

@@ -1,0 +1,226 @@
+package churn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/client"
+)
+
+// Life is one container that a driver made.
+type Life struct {
+	ID   string
+	Kept bool // it stays after its end; else the daemon removes it
+	Code int  // that each of its runs ends with
+	Runs int  // that it has: a failing one may be started three times
+}
+
+// Docker makes container lives on a Docker daemon, and volumes whose events turn the daemon's log over.
+type Docker struct {
+	Client *client.Client
+	Image  string
+	Prefix string  // of the names of all that is made
+	Rate   float64 // lives a second that are asked for
+	Noise  float64 // volumes a second, two events each
+	// Gate, if set, is waited for before every life and volume.
+	Gate func(context.Context) error
+
+	mu      sync.Mutex // guards what follows
+	lives   []Life
+	volumes int
+}
+
+const drivers = 8
+
+// Drive makes lives until enough is closed, and returns how many a second it made.
+func (d *Docker) Drive(ctx context.Context, enough <-chan struct{}) (float64, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	begun := time.Now()
+	jobs := make(chan int)
+	errs := make(chan error, drivers+1)
+	var wg sync.WaitGroup
+	for range drivers {
+		wg.Go(func() {
+			for i := range jobs {
+				if err := d.live(ctx, i); err != nil {
+					cancel()
+					errs <- err
+					return
+				}
+			}
+		})
+	}
+	wg.Go(func() { errs <- d.noise(ctx, enough) })
+	pace(ctx, enough, d.Rate, jobs)
+	took := time.Since(begun)
+	wg.Wait()
+	close(errs)
+	var all []error
+	for err := range errs {
+		all = append(all, err)
+	}
+	return float64(len(d.Lives())) / took.Seconds(), errors.Join(all...)
+}
+
+// pace hands out numbers at a rate; a receiver that is late is not hurried.
+func pace(ctx context.Context, enough <-chan struct{}, rate float64, jobs chan<- int) {
+	defer close(jobs)
+	tick := time.NewTicker(time.Duration(float64(time.Second) / rate))
+	defer tick.Stop()
+	for i := 0; ; i++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-enough:
+			return
+		case <-tick.C:
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-enough:
+			return
+		case jobs <- i:
+		}
+	}
+}
+
+func (d *Docker) gate(ctx context.Context) error {
+	if d.Gate == nil {
+		return nil
+	}
+	return d.Gate(ctx)
+}
+
+// live makes one container: two in five stay, every other of these is started again when it fails.
+func (d *Docker) live(ctx context.Context, i int) error {
+	if err := d.gate(ctx); err != nil {
+		return err
+	}
+	l := Life{Kept: rand.IntN(5) < 2, Code: rand.IntN(4), Runs: 1}
+	host := container.HostConfig{NetworkMode: "none", AutoRemove: !l.Kept}
+	if l.Kept && rand.IntN(2) == 0 {
+		host.RestartPolicy = container.RestartPolicy{Name: container.RestartPolicyOnFailure, MaximumRetryCount: 2}
+		if l.Code != 0 {
+			l.Runs = 3
+		}
+	}
+	created, err := d.Client.ContainerCreate(ctx, client.ContainerCreateOptions{
+		Name:       fmt.Sprintf("%s-%d", d.Prefix, i),
+		Config:     &container.Config{Image: d.Image, Cmd: []string{"sh", "-c", "sleep 0.05; exit " + strconv.Itoa(l.Code)}},
+		HostConfig: &host,
+	})
+	if err != nil {
+		return fmt.Errorf("create container: %w", err)
+	}
+	l.ID = created.ID
+	d.mu.Lock()
+	d.lives = append(d.lives, l)
+	d.mu.Unlock()
+	if _, err := d.Client.ContainerStart(ctx, l.ID, client.ContainerStartOptions{}); err != nil {
+		return fmt.Errorf("start container: %w", err)
+	}
+	return nil
+}
+
+func (d *Docker) noise(ctx context.Context, enough <-chan struct{}) error {
+	if d.Noise == 0 {
+		return nil
+	}
+	tick := time.NewTicker(time.Duration(float64(time.Second) / d.Noise))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-enough:
+			return nil
+		case <-tick.C:
+		}
+		if err := errors.Join(d.gate(ctx), d.Volume(ctx)); err != nil {
+			return err
+		}
+	}
+}
+
+// Volume makes two events.
+func (d *Docker) Volume(ctx context.Context) error {
+	d.mu.Lock()
+	d.volumes++
+	name := fmt.Sprintf("%s-v%d", d.Prefix, d.volumes)
+	d.mu.Unlock()
+	if _, err := d.Client.VolumeCreate(ctx, client.VolumeCreateOptions{Name: name}); err != nil {
+		return fmt.Errorf("create volume: %w", err)
+	}
+	if _, err := d.Client.VolumeRemove(ctx, name, client.VolumeRemoveOptions{}); err != nil {
+		return fmt.Errorf("remove volume: %w", err)
+	}
+	return nil
+}
+
+// Ring is how many events a Docker daemon remembers.
+const Ring = 256
+
+// Flush makes so many events that the daemon forgets all that it has told before.
+func (d *Docker) Flush(ctx context.Context) error {
+	for range Ring/2 + 8 {
+		if err := d.Volume(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Lives returns what has been made.
+func (d *Docker) Lives() []Life {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return append([]Life(nil), d.lives...)
+}
+
+// Remains waits until every life has ended, and returns what the daemon says of the kept ones.
+func (d *Docker) Remains(ctx context.Context) (map[string]container.InspectResponse, error) {
+	remains := map[string]container.InspectResponse{}
+	for _, l := range d.Lives() {
+		for {
+			r, err := d.Client.ContainerInspect(ctx, l.ID, client.ContainerInspectOptions{})
+			if errdefs.IsNotFound(err) && !l.Kept {
+				break
+			}
+			if err != nil {
+				return nil, fmt.Errorf("inspect container: %w", err)
+			}
+			s := r.Container.State
+			if l.Kept && !s.Running && !s.Restarting && s.FinishedAt != "" && r.Container.RestartCount == l.Runs-1 {
+				remains[l.ID] = r.Container
+				break
+			}
+			select {
+			case <-ctx.Done():
+				return nil, fmt.Errorf("wait for the end of %s: %w", r.Container.Name, ctx.Err())
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+	}
+	return remains, nil
+}
+
+// Remove removes what is left.
+func (d *Docker) Remove(ctx context.Context) error {
+	var errs []error
+	for _, l := range d.Lives() {
+		_, err := d.Client.ContainerRemove(ctx, l.ID, client.ContainerRemoveOptions{Force: true})
+		if err != nil && !errdefs.IsNotFound(err) && !errdefs.IsConflict(err) {
+			errs = append(errs, fmt.Errorf("remove container: %w", err))
+		}
+	}
+	return errors.Join(errs...)
+}
