@@ -33,6 +33,7 @@ func importTable() []row {
 		{"sinks/notice", []string{event}, "it says one event in words, for every sink that people read"},
 		{"sinks/*", []string{"sinks", "sinks/notice", event, "internal/awsclient"}, "a sink knows neither the router nor the bus nor another sink: it gets events through Send"},
 
+		{"internal/cause/gen", []string{"internal/cause"}, "the generator reads the tables only"},
 		{"internal/cause", []string{event}, "classification is pure: native words in, a cause out"},
 		{"internal/bus/bustest", []string{"internal/bus", "internal/natsserver", event}, "it starts a server and a bus, nothing else"},
 		{"internal/bus", []string{event, "internal/natsserver"}, "the bus carries events and knows neither end"},

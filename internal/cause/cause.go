@@ -10,6 +10,8 @@
 // and says so in the cause. Nothing here fails.
 package cause
 
+//go:generate go run ./gen
+
 import (
 	"cmp"
 	"slices"
@@ -49,8 +51,8 @@ func (t Table) Classify(e Evidence) event.Cause {
 			return t[i].cause(&e)
 		}
 	}
-	nothing := lost()
-	return nothing.cause(&e)
+	last := Otherwise()
+	return last.cause(&e)
 }
 
 // Near is a row that would have won, had one more thing been true.
@@ -114,7 +116,8 @@ func (r *Rule) cause(e *Evidence) event.Cause {
 	return c
 }
 
-func lost() Rule {
+// Otherwise is the row behind every table, for evidence that no row knows.
+func Otherwise() Rule {
 	return Rule{
 		Name: "nothing-known", Class: "unknown.lost", Confidence: event.Guess, Initiator: byUnknown,
 		Say: "ended{after}; why can't be known",

@@ -59,11 +59,11 @@ func requested() Test {
 }
 
 func requestedOrUnclaimed() Test {
-	return Test{"somebody asked it to stop, or no record can tell", func(e *Evidence) bool { return e.requested() || e.unclaimed() }}
+	return Test{"somebody asked it to stop or no record can tell", func(e *Evidence) bool { return e.requested() || e.unclaimed() }}
 }
 
 func gently() Test {
-	return Test{"a gentler signal than SIGKILL was sent, or a stop request was completed", func(e *Evidence) bool {
+	return Test{"a gentler signal than SIGKILL was sent or a stop request was completed", func(e *Evidence) bool {
 		return e.asked() || e.StopEvent
 	}}
 }

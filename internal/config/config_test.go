@@ -108,7 +108,7 @@ func TestFaultsOfOneFile(t *testing.T) {
 		"listen":           {"http: {listen: 8377}\n", "must be host:port"},
 		"cause condition":  {"cause: [{class: exit.ok}]\n", "bellbuoy.yaml:1:9: cause[0].when: a row needs a condition"},
 		"cause sentence":   {"cause:\n  - when: oom\n    class: oom\n    say: 'dead {cod}'\n", `bellbuoy.yaml:4:10: cause[0].say: unknown placeholder {cod}; did you mean "code"?`},
-		"cause key":        {"cause: [{when: oom, clas: oom}]\n", `unknown key "clas"; did you mean "class"?`},
+		"cause key":        {"cause: [{when: oom, klass: oom}]\n", `unknown key "klass"; did you mean "class"?`},
 		"cause bool":       {"cause: [{when: oom, class: oom, expected: maybe}]\n", "cause[0].expected must be true or false"},
 		"alias circle":     {"site: &a *a\n", ""},
 	} {
@@ -139,6 +139,19 @@ cause:
 	again, err := Load([]string{write(t, string(text))})
 	require.NoError(t, err, "what is printed can be read:\n%s", text)
 	assert.Equal(t, l.Config.Cause, again.Config.Cause)
+}
+
+func TestTheExamplesOfTheReferenceAreRight(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "reference", "causes.md"))
+	require.NoError(t, err)
+	blocks := strings.Split(string(page), "```yaml\n")[1:]
+	require.Greater(t, len(blocks), 3)
+	for _, block := range blocks {
+		text, _, _ := strings.Cut(block, "```")
+		l, err := Load([]string{write(t, text)})
+		require.NoError(t, err, text)
+		assert.NotEmpty(t, l.Config.Cause)
+	}
 }
 
 func TestEnvironmentWinsOverFilesAndSaysItsFaults(t *testing.T) {
