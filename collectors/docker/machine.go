@@ -3,6 +3,7 @@ package docker
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -125,6 +126,9 @@ func (m *machine) event(in input) step {
 	t.learn(in.msg)
 	t.Last = max(t.Last, in.msg.TimeNano)
 	var s step
+	if t.before(name, in.msg.TimeNano) {
+		return step{ignored: "it belongs to a run before, and was told then"}
+	}
 	handle(m, t, in, &s)
 	if early {
 		return step{ignored: "nobody watched yet"}
@@ -199,6 +203,10 @@ func (m *machine) killed(t *task, in input, s *step) {
 	}
 	if t.Exited {
 		s.ignored = "the run had ended before the signal"
+		return
+	}
+	if slices.ContainsFunc(t.Kills, func(k cause.Kill) bool { return k.At.UnixNano() == in.msg.TimeNano }) {
+		s.ignored = "the signal is known"
 		return
 	}
 	first := !t.asked()

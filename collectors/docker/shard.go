@@ -185,11 +185,11 @@ func (s *shard) begin(ctx context.Context, id string, outs []out) (rest []out, o
 	if last < 0 || outs[last].event.Type != event.TaskStarted {
 		return outs, true
 	}
+	t := s.machine.tasks[id]
+	t.Untold = true
 	if !s.publish(ctx, outs[:last]) { // the end of the run before
 		return nil, false
 	}
-	t := s.machine.tasks[id]
-	t.Untold = true
 	s.w.ledger.keep(id, t.remembered())
 	return outs[last:], s.w.ledger.flush(ctx) == nil
 }
@@ -266,7 +266,8 @@ func (s *shard) overdue(ctx context.Context) {
 }
 
 // publish hands events to the stream in order and reports whether all were taken. Only an event that
-// can't be published is left out; a stream that refuses is waited for.
+// can't be published is left out; a stream that refuses is waited for. What is remembered changes after
+// all of them: the machine is ahead of the first, and a crash in between must tell the others again.
 func (s *shard) publish(ctx context.Context, outs []out) bool {
 	for i := range outs {
 		o := &outs[i]
@@ -284,9 +285,13 @@ func (s *shard) publish(ctx context.Context, outs []out) bool {
 		if t := s.machine.tasks[id]; t != nil && o.event.Type == event.TaskStarted {
 			t.Untold = false
 		}
-		s.keep(id)
-		if o.done != nil {
-			o.done()
+	}
+	for i := range outs {
+		s.keep(outs[i].event.Data.Task.ID)
+	}
+	for i := range outs {
+		if outs[i].done != nil {
+			outs[i].done()
 		}
 	}
 	return true

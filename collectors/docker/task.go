@@ -128,6 +128,15 @@ func (t *task) attribute(m *events.Message, name string) (value string, ok, sure
 	return value, ok, t.inspected || t.plain[name]
 }
 
+// before reports whether an event belongs to an earlier run than the one that is known: it was read again.
+func (t *task) before(action string, at int64) bool {
+	switch action {
+	case "create", "start", "die", "destroy":
+		return false // which tell runs apart themselves
+	}
+	return t.Run != "" && at < t.since()
+}
+
 // since is when the run began as well as it is known.
 func (t *task) since() int64 { return cmp.Or(t.Started, t.Start) }
 
