@@ -8,123 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bellbuoy/bellbuoy/internal/cause"
-	"github.com/bellbuoy/bellbuoy/schemas/event"
 )
-
-func code(n int64) *int64 { return &n }
-
-func end() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) }
-
-func kills(before time.Duration, signals ...int) []cause.Kill {
-	list := make([]cause.Kill, len(signals))
-	for i, s := range signals {
-		list[i] = cause.Kill{Signal: s, At: end().Add(-before)}
-	}
-	return list
-}
-
-type row struct {
-	name     string
-	evidence cause.Evidence
-	rule     string
-	class    string
-	grade    event.Confidence
-	expected bool
-	say      string
-}
-
-// dockerRows has at least one row per rule, and the neighbours that must not match it.
-func dockerRows() []row {
-	yes, no := true, false
-	sec := time.Second
-	return []row{
-		{"own action beats all", cause.Evidence{OwnAction: true, Kills: kills(sec, 15), ExitCode: code(143)}, "own-action", "handler.restart", event.Fact, yes, "stopped by Bellbuoy's restart handler"},
-		{"command missing", cause.Evidence{StartFailed: true, ExitCode: code(127), StateError: "exec: no such file"}, "start-failed-command", "start.error", event.Fact, no, "could not start: the command is missing or can't be executed (exit code 127): exec: no such file"},
-		{"port taken", cause.Evidence{StartFailed: true, ExitCode: code(128), StateError: "port is already allocated"}, "start-failed", "start.error", event.Fact, no, "could not start: port is already allocated"},
-		{"start failed in silence", cause.Evidence{StartFailed: true}, "start-failed", "start.error", event.Fact, no, "could not start: no reason given"},
-		{"daemon went down", cause.Evidence{Shutdown: true, Kills: kills(sec, 15, 9), ExitCode: code(137), StopEvent: true}, "daemon-shutdown", "host.shutdown", event.Likely, yes, "stopped because the Docker daemon or the host shut down"},
-		{"daemon went down, but it crashed before", cause.Evidence{Shutdown: true, ExitCode: code(3)}, "failed", "exit.error", event.Fact, no, "exit code 3"},
-		{"killed for bad health", cause.Evidence{Unhealthy: true, UnhealthyFor: 5 * sec, Kills: kills(sec, 15), ExitCode: code(143)}, "health-kill", "health.container", event.Likely, no, "stopped by request right after its health probe failed"},
-		{"bad health long ago", cause.Evidence{Unhealthy: true, UnhealthyFor: time.Hour, Kills: kills(sec, 15), ExitCode: code(143)}, "stop-obeyed", "user.stop", event.Likely, yes, "stopped by request (SIGTERM), exit code 143"},
-		{"slow probe", cause.Evidence{Unhealthy: true, UnhealthyFor: time.Minute, ProbeEvery: 2 * time.Minute, Kills: kills(sec, 9)}, "health-kill", "health.container", event.Likely, no, "stopped by request right after its health probe failed"},
-		{"unhealthy, then crashed", cause.Evidence{Unhealthy: true, ExitCode: code(1)}, "failed", "exit.error", event.Fact, no, "exit code 1"},
-		{"rm -f", cause.Evidence{Kills: kills(sec, 9), Removed: true, ExitCode: code(137), Ran: 90 * sec}, "removed-by-force", "user.remove", event.Likely, yes, "removed by force after 1m30s"},
-		{"stop, did not obey", cause.Evidence{Kills: kills(sec, 15, 9), ExitCode: code(137), StoppedAt: end()}, "stop-forced", "user.stop", event.Likely, yes, "stopped by request; it did not obey in time and was killed (SIGTERM, then SIGKILL)"},
-		{"stop -t 0", cause.Evidence{Kills: kills(sec, 9), StopEvent: true, ExitCode: code(137)}, "stop-forced", "user.stop", event.Likely, yes, "stopped by request; it did not obey in time and was killed (SIGKILL)"},
-		{"kill", cause.Evidence{Kills: kills(sec, 9), ExitCode: code(137), StoppedAt: end()}, "killed-by-request", "user.kill", event.Likely, yes, "killed by request (SIGKILL)"},
-		{"kill of an auto-removed one", cause.Evidence{Kills: kills(sec, 9), Removed: true, AutoRemove: true, ExitCode: code(137)}, "killed-by-request", "user.kill", event.Likely, yes, "killed by request (SIGKILL)"},
-		{"stop, obeyed", cause.Evidence{Kills: kills(sec, 15), ExitCode: code(0), StoppedAt: end()}, "stop-obeyed", "user.stop", event.Likely, yes, "stopped by request (SIGTERM), exit code 0"},
-		{"stop beats the exit code", cause.Evidence{Kills: kills(sec, 15), ExitCode: code(3), StoppedAt: end()}, "stop-obeyed", "user.stop", event.Likely, yes, "stopped by request (SIGTERM), exit code 3"},
-		{"long grace", cause.Evidence{Kills: kills(40*sec, 15), StopEvent: true, ExitCode: code(0), StoppedAt: end()}, "stop-obeyed", "user.stop", event.Likely, yes, "stopped by request (SIGTERM), exit code 0"},
-		{"own stop signal", cause.Evidence{Kills: kills(sec, 10), StopSignal: 10, ExitCode: code(0), StoppedAt: end()}, "stop-obeyed", "user.stop", event.Likely, yes, "stopped by request (SIGUSR1), exit code 0"},
-		{"stop beats OOM", cause.Evidence{Kills: kills(sec, 15, 9), OOMFlag: true, ExitCode: code(137)}, "stop-forced", "user.stop", event.Likely, yes, "stopped by request; it did not obey in time and was killed (SIGTERM, then SIGKILL)"},
-		{"signal ignored, crash much later", cause.Evidence{Kills: kills(time.Hour, 15), ExitCode: code(3), StoppedAt: end()}, "failed", "exit.error", event.Fact, no, "exit code 3"},
-		{"USR1 is no stop", cause.Evidence{Kills: kills(sec, 10), ExitCode: code(3), StoppedAt: end()}, "failed", "exit.error", event.Fact, no, "exit code 3"},
-		{"removed in a gap", cause.Evidence{Unseen: true, Removed: true}, "removed-unseen", "user.remove", event.Likely, yes, "was removed while Bellbuoy could not see it; its exit code is not known"},
-		{"auto-removed in a gap", cause.Evidence{Unseen: true, Removed: true, AutoRemove: true}, "lost", "unknown.lost", event.Guess, no, "ended while Bellbuoy could not see it; its exit code is not known"},
-		{"restarted by hand in a gap", cause.Evidence{Unseen: true, Restarted: true}, "restarted-unseen", "user.stop", event.Guess, yes, "was restarted by hand or with the daemon while Bellbuoy could not see it"},
-		{"restarted by policy in a gap", cause.Evidence{Unseen: true, Restarted: true, PolicyRestarted: true}, "lost", "unknown.lost", event.Guess, no, "ended while Bellbuoy could not see it; its exit code is not known"},
-		{"stopped in a gap, request seen", cause.Evidence{Unseen: true, Kills: kills(sec, 15), ExitCode: code(137)}, "stop-obeyed", "user.stop", event.Likely, yes, "stopped by request (SIGTERM), exit code 137"},
-		{"exited in a gap, code known", cause.Evidence{Unseen: true, ExitCode: code(2)}, "failed", "exit.error", event.Fact, no, "exit code 2"},
-		{"OOM by event", cause.Evidence{OOMEvent: true, ExitCode: code(137), Ran: 4100 * time.Millisecond}, "oom", "oom", event.Fact, no, "out of memory: killed by the kernel after 4.1s"},
-		{"OOM by flag", cause.Evidence{OOMFlag: true, ExitCode: code(137)}, "oom", "oom", event.Fact, no, "out of memory: killed by the kernel"},
-		{"OOM of a child", cause.Evidence{OOMFlag: true, OOMEvent: true, ExitCode: code(0)}, "completed", "exit.ok", event.Fact, yes, "completed with exit code 0"},
-		{"137 alone", cause.Evidence{ExitCode: code(137)}, "killed-unseen", "exit.sigkill", event.Guess, no, "killed by SIGKILL; no record says by whom, or whether its memory ran out"},
-		{"segfault", cause.Evidence{ExitCode: code(139), Ran: 3 * time.Hour}, "crash-signal", "exit.signal", event.Likely, no, "crashed with SIGSEGV (exit code 139) after 3h"},
-		{"abort", cause.Evidence{ExitCode: code(134)}, "crash-signal", "exit.signal", event.Likely, no, "crashed with SIGABRT (exit code 134)"},
-		{"term from inside", cause.Evidence{ExitCode: code(143)}, "signalled", "exit.signal", event.Guess, no, "ended by SIGTERM (exit code 143); no record says who sent it"},
-		{"service ended", cause.Evidence{ExitCode: code(0), RestartPolicy: "always"}, "service-ended", "exit.ok", event.Likely, no, "ended by itself with exit code 0, though it is meant to run for ever"},
-		{"swarm task ended", cause.Evidence{ExitCode: code(0), Service: true}, "service-ended", "exit.ok", event.Likely, no, "ended by itself with exit code 0, though it is meant to run for ever"},
-		{"job done", cause.Evidence{ExitCode: code(0), RestartPolicy: "on-failure:3", Ran: 320 * time.Millisecond}, "completed", "exit.ok", event.Fact, yes, "completed with exit code 0 after 320ms"},
-		{"failed", cause.Evidence{ExitCode: code(3), Ran: 4 * sec}, "failed", "exit.error", event.Fact, no, "exit code 3 after 4s"},
-		{"code from an event", cause.Evidence{ExitCode: code(3), CodeFrom: "the event"}, "failed", "exit.error", event.Likely, no, "exit code 3"},
-		{"255 is no signal", cause.Evidence{ExitCode: code(255)}, "failed", "exit.error", event.Fact, no, "exit code 255"},
-		{"Windows code", cause.Evidence{ExitCode: code(3221225786)}, "failed", "exit.error", event.Fact, no, "exit code 3221225786"},
-		{"compose recreate", cause.Evidence{Replaced: true, ReplacedBy: "beef", Kills: kills(sec, 15), ExitCode: code(143), Removed: true}, "replaced", "deploy.replaced", event.Likely, yes, "replaced by another revision"},
-		{"compose recreate in a gap", cause.Evidence{Replaced: true, Unseen: true, Removed: true}, "replaced", "deploy.replaced", event.Likely, yes, "replaced by another revision"},
-		{"crashed, then replaced", cause.Evidence{Replaced: true, ExitCode: code(1)}, "failed", "exit.error", event.Fact, no, "exit code 1"},
-		{"unhealthy, then replaced", cause.Evidence{Replaced: true, Unhealthy: true, Kills: kills(sec, 15), ExitCode: code(143)}, "replaced", "deploy.replaced", event.Likely, yes, "replaced by another revision"},
-		{"rolling update", cause.Evidence{Replaced: true, Service: true, Kills: kills(sec, 15), StopEvent: true, ExitCode: code(0)}, "replaced-by-service", "deploy.replaced", event.Likely, yes, "replaced by another revision of its service"},
-		{"scale-in", cause.Evidence{ScaledIn: true, Service: true, Kills: kills(sec, 15, 9), StopEvent: true, ExitCode: code(137)}, "scaled-in", "scheduler.scaling", event.Likely, yes, "stopped because its service needs fewer tasks"},
-		{"crashed during a scale-in", cause.Evidence{ScaledIn: true, Service: true, ExitCode: code(139)}, "crash-signal", "exit.signal", event.Likely, no, "crashed with SIGSEGV (exit code 139)"},
-		{"swarm stops its task", cause.Evidence{Service: true, Kills: kills(sec, 15), StopEvent: true, ExitCode: code(0)}, "service-stop", "scheduler.other", event.Likely, yes, "stopped by the scheduler of its service (SIGTERM), exit code 0"},
-		{"a swarm task killed by hand", cause.Evidence{Service: true, Kills: kills(sec, 9), ExitCode: code(137)}, "killed-by-request", "user.kill", event.Likely, yes, "killed by request (SIGKILL)"},
-		{"swarm kills a sick task", cause.Evidence{Service: true, Unhealthy: true, Kills: kills(sec, 15), StopEvent: true, ExitCode: code(143)}, "health-kill", "health.container", event.Likely, no, "stopped by request right after its health probe failed"},
-		{"host went down, seen after", cause.Evidence{Shutdown: true, Unseen: true, ExitCode: code(137)}, "shutdown-unseen", "host.shutdown", event.Guess, yes, "ended when the host or its runtime went down"},
-		{"OOM event, code lost", cause.Evidence{Unseen: true, OOMEvent: true}, "oom-unseen", "oom", event.Guess, no, "ended with an out-of-memory kill in it; its exit code is not known"},
-		{"OOM of a child, then an error", cause.Evidence{OOMEvent: true, ExitCode: code(1), Ran: 4 * sec}, "failed-after-oom", "exit.error", event.Likely, no, "exit code 1 after 4s; a child process was killed for memory"},
-		{"OOM by counter", cause.Evidence{OOMCounted: true, ExitCode: code(137)}, "oom", "oom", event.Fact, no, "out of memory: killed by the kernel"},
-		{"marked as stopped", cause.Evidence{ExplicitlyStopped: true, ExitCode: code(143)}, "stop-obeyed", "user.stop", event.Likely, yes, "stopped by request, exit code 143"},
-		{"nothing known", cause.Evidence{}, "nothing-known", "unknown.lost", event.Guess, no, "ended; why can't be known"},
-	}
-}
-
-func TestDocker(t *testing.T) {
-	t.Parallel()
-	hit := map[string]bool{}
-	for _, tt := range dockerRows() {
-		got := cause.Docker().Classify(tt.evidence)
-		assert.Equal(t, []any{tt.rule, tt.class, tt.grade, tt.expected, tt.say}, []any{got.Rule, got.Class, got.Confidence, got.Expected, got.Say}, tt.name)
-		assert.NotEmpty(t, got.Evidence, tt.name)
-		assert.NotEmpty(t, got.Initiator, tt.name)
-		hit[got.Rule] = true
-	}
-	for _, rule := range cause.Docker() {
-		assert.True(t, hit[rule.Name], "no row tests rule %s", rule.Name)
-	}
-}
-
-func TestUserRowsGoInFront(t *testing.T) {
-	t.Parallel()
-	own := cause.Table{{
-		Name: "batch-may-fail", When: []cause.Test{{Text: "exit code 3", Holds: func(e *cause.Evidence) bool { return e.ExitCode != nil && *e.ExitCode == 3 }}},
-		Class: "exit.error", Confidence: event.Fact, Initiator: "app", Expected: true, Say: "the batch found nothing to do ({code})",
-	}}
-	got := append(own, cause.Docker()...).Classify(cause.Evidence{ExitCode: code(3)})
-	assert.Equal(t, "batch-may-fail", got.Rule)
-	assert.Equal(t, "the batch found nothing to do (exit code 3)", got.Say)
-	assert.True(t, got.Expected)
-}
 
 func TestEvidenceForPeople(t *testing.T) {
 	t.Parallel()
@@ -141,6 +25,37 @@ func TestEvidenceForPeople(t *testing.T) {
 		"sent through the API: SIGTERM, then SIGKILL, the first 1.5s before the end",
 		"the runtime reported a completed stop request", "exit code 137 (SIGKILL)",
 	}, got.Evidence)
+}
+
+// TestNotes holds what people read about facts that decide no row.
+func TestNotes(t *testing.T) {
+	t.Parallel()
+	for want, e := range map[string]cause.Evidence{
+		"the policy had restarted it once":                                                      {ExitCode: code(3), RestartPolicy: "always", Restarts: 1},
+		"the policy had restarted it 4 times":                                                   {ExitCode: code(3), RestartPolicy: "on-failure:5", Restarts: 4},
+		"restart policy always, which starts it again in 800ms":                                 {ExitCode: code(3), RestartPolicy: "always", NextRestart: 800 * time.Millisecond},
+		"the runtime keeps no record of who sends signals":                                      {ExitCode: code(143), NoKillRecord: true},
+		"no API signal and no out-of-memory event was seen; the kernel log decides":             {ExitCode: code(137)},
+		"the memory cgroup counted an out-of-memory kill":                                       {ExitCode: code(137), OOMCounted: true, NoKillRecord: true},
+		"the main process was not killed by it: a child was out of memory":                      {ExitCode: code(0), OOMEvent: true},
+		"the runtime was down, so no event told of it and an out-of-memory kill can't be known": {ExitCode: code(137), RuntimeDown: true, Unseen: true},
+		"a task of the same workload with another revision took its place (beef)":               {ExitCode: code(143), Kills: kills(1, 15), Replaced: true, ReplacedBy: "beef"},
+		"a task of the same workload with another revision took its place":                      {ExitCode: code(143), Kills: kills(1, 15), Replaced: true},
+		"its service wants fewer tasks than before":                                             {ExitCode: code(143), Kills: kills(1, 15), ScaledIn: true},
+		"whoever stopped the task marked it as stopped on purpose":                              {ExitCode: code(143), ExplicitlyStopped: true},
+		"the host or the runtime went down at that time":                                        {Shutdown: true, Unseen: true},
+		"the runtime's event stream ended right after":                                          {Shutdown: true, Kills: kills(1, 15), ExitCode: code(0)},
+		"exit code 3, as the event says":                                                        {ExitCode: code(3), CodeFrom: "the event"},
+		"the runtime said: exec: no such file":                                                  {StartFailed: true, StateError: "exec: no such file\n"},
+		"sent through the API: an unknown signal, the first 0s before the end":                  {ExitCode: code(1), Kills: []cause.Kill{{At: end()}}, StoppedAt: end()},
+		"another run had been started by then, not by the restart policy":                       {Unseen: true, Restarted: true},
+		"the health probe had failed for 5s":                                                    {ExitCode: code(1), Unhealthy: true, UnhealthyFor: 5 * time.Second},
+	} {
+		assert.Contains(t, cause.Docker().Classify(e).Evidence, want)
+	}
+	for _, e := range []cause.Evidence{{ExitCode: code(137), NoKillRecord: true}, {ExitCode: code(137), RuntimeDown: true}, {ExitCode: code(137), OOMFlag: true}} {
+		assert.NotContains(t, cause.Docker().Classify(e).Evidence, "no API signal and no out-of-memory event was seen; the kernel log decides")
+	}
 }
 
 func TestSignals(t *testing.T) {
@@ -167,4 +82,19 @@ func TestDuration(t *testing.T) {
 	} {
 		require.Equal(t, want, cause.Duration(d))
 	}
+}
+
+func FuzzParseSignal(f *testing.F) {
+	for _, s := range []string{"15", "SIGTERM", "rtmin+3", "SIGRTMIN", "-1", "SIG", "99999999999999999999", "RTMIN+-1"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		n := cause.ParseSignal(text)
+		if n < 0 || n > 64 {
+			t.Fatalf("%q is signal %d", text, n)
+		}
+		if name := cause.SignalName(n); name != "" && cause.ParseSignal(name) != n {
+			t.Fatalf("%q is signal %d, but its name %s is not", text, n, name)
+		}
+	})
 }
