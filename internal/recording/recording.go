@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Record is one JSON value of a recording.
@@ -76,7 +77,10 @@ func checkObject(b []byte) error {
 func Why(err error) error {
 	var syntax *json.SyntaxError
 	var typ *json.UnmarshalTypeError
+	var when *time.ParseError
 	switch {
+	case errors.As(err, &when):
+		return errors.New("a time in it can't be read")
 	case errors.As(err, &syntax):
 		return fmt.Errorf("not JSON: column %d: %w", syntax.Offset, syntax)
 	case errors.As(err, &typ):

@@ -1,0 +1,278 @@
+package containerd
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+	"time"
+
+	"github.com/bellbuoy/bellbuoy/internal/backoff"
+	"github.com/bellbuoy/bellbuoy/schemas/event"
+)
+
+// item is one piece of work of a shard; one of its parts is set.
+type item struct {
+	record *record // an event
+
+	snap    *facts          // what a container is
+	present map[string]bool // all containers, by key, of the lists that were taken at listed
+	listed  int64
+	tally   *tally // of the snapshot that the two belong to
+
+	resend []event.Event // what an earlier run of the collector had not sent for sure,
+	key    string        // of this container
+}
+
+// shard does the work of its containers in order. The queue has no bound of its own: the reader must
+// not wait; it stops reading when all queues together are too long.
+type shard struct {
+	w       *watch
+	machine *machine
+	others  map[string]bool // containers that somebody else tells of, by key
+
+	mu    sync.Mutex // guards queue
+	queue []item
+	wake  chan struct{}
+}
+
+const (
+	inspectTries = 3
+	inspectRetry = 50 * time.Millisecond
+)
+
+func newShard(w *watch, from int64) *shard {
+	m := newMachine(origin{w.deps.Site, w.deps.Node, w.server.id, w.boot}, w.table, from)
+	m.acting = w.deps.Acting
+	return &shard{w: w, machine: m, others: map[string]bool{}, wake: make(chan struct{}, 1)}
+}
+
+// push never blocks.
+func (s *shard) push(it item) {
+	s.w.metrics.queued.Set(float64(s.w.queued.Add(1)))
+	s.mu.Lock()
+	s.queue = append(s.queue, it)
+	s.mu.Unlock()
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (s *shard) pop() (it item, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.queue) == 0 {
+		s.queue = nil
+		return item{}, false
+	}
+	it, s.queue[0] = s.queue[0], item{}
+	s.queue = s.queue[1:]
+	return it, true
+}
+
+func (s *shard) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		if it, ok := s.pop(); ok {
+			s.handle(ctx, it)
+			s.release()
+		} else if !s.idle(ctx) {
+			return
+		}
+		s.publish(ctx, s.machine.due(time.Now().UnixNano()))
+	}
+}
+
+// release counts an item that is done and lets the reader go on.
+func (s *shard) release() {
+	left := s.w.queued.Add(-1)
+	s.w.metrics.queued.Set(float64(left))
+	if left <= resumeBelow {
+		select {
+		case s.w.drain <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// idle waits for work or for something that is due.
+func (s *shard) idle(ctx context.Context) bool {
+	var due <-chan time.Time
+	if next := s.machine.next(); next != 0 {
+		timer := time.NewTimer(time.Until(utc(next)))
+		defer timer.Stop()
+		due = timer.C
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-s.wake:
+	case <-due:
+	}
+	return true
+}
+
+func (s *shard) handle(ctx context.Context, it item) {
+	switch {
+	case it.record != nil:
+		s.event(ctx, it.record)
+	case it.snap != nil:
+		s.reconcile(ctx, it, s.machine.snapshot(it.snap))
+		s.keep(it.snap.key())
+	case it.tally != nil:
+		s.reconcile(ctx, it, s.machine.vanished(it.present, it.listed))
+		s.forgetOthers(it.present)
+	case it.resend != nil:
+		s.resend(ctx, it)
+	}
+}
+
+func (s *shard) event(ctx context.Context, r *record) {
+	key := r.key()
+	if s.others[key] && r.topic != topicCreated {
+		s.w.metrics.ignored.WithLabelValues(ignoredOwned).Inc()
+		return
+	}
+	in := input{record: r}
+	if s.asks(r) {
+		if in.facts = s.facts(ctx, r); ctx.Err() != nil {
+			return // told by the next run, with what is left of it
+		}
+		if owner := s.owner(in.facts, r); owner != "" {
+			s.others[key] = true
+			s.w.metrics.ignored.WithLabelValues(ignoredOwned).Inc()
+			return
+		}
+		delete(s.others, key)
+	}
+	if t := s.machine.tasks[key]; t != nil && r.topic == topicExited && r.code != 0 && !t.OOM {
+		in.witness = s.w.host.kills(t.Cgroup)
+	}
+	in.now = time.Now().UnixNano()
+	s.publish(ctx, s.machine.event(in).outs)
+	s.keep(key)
+}
+
+// asks reports whether containerd must be asked about a container before its event is understood: for
+// what it is, and at a start and an update for what has changed.
+func (s *shard) asks(r *record) bool {
+	t := s.machine.tasks[r.key()]
+	switch r.topic {
+	case topicCreated, topicStarted, topicUpdated:
+		return true
+	}
+	return t == nil || !t.asked && r.topic != topicRemoved
+}
+
+// owner returns who tells of a container, if not we. Of one that is gone already its namespace decides.
+func (s *shard) owner(f *facts, r *record) string {
+	switch {
+	case f != nil:
+		s.w.owned.note(r.namespace, f.owner)
+		return f.owner
+	case s.machine.tasks[r.key()] == nil && s.w.owned.docker(r.namespace):
+		return ownedByDocker
+	}
+	return ""
+}
+
+// facts asks for a container, again if the answer is lost. It returns nil for one that is gone, and when
+// containerd does not answer, which must not hold up its events.
+func (s *shard) facts(ctx context.Context, r *record) *facts {
+	delay := backoff.New(inspectRetry, time.Second)
+	for try := 1; ; try++ {
+		f, err := s.w.inspect(ctx, r)
+		if err == nil {
+			return f
+		}
+		if try == inspectTries || delay.Wait(ctx) != nil {
+			s.w.deps.Logger.Debug("container not inspected", "container_id", r.id, "err", err)
+			return nil
+		}
+	}
+}
+
+// reconcile publishes what a snapshot showed, and counts what an event should have told.
+func (s *shard) reconcile(ctx context.Context, it item, d diff) {
+	if s.publish(ctx, d.outs) {
+		it.tally.finish(len(d.outs), d.unsure)
+	}
+}
+
+func (s *shard) forgetOthers(present map[string]bool) {
+	for key := range s.others {
+		if !present[key] {
+			delete(s.others, key)
+		}
+	}
+}
+
+// publish hands events to the stream in order and reports whether all were taken. Starts and stops are
+// saved before, because containerd can't be asked for them again. Only an event that can't be published
+// is left out; a stream that refuses is waited for.
+func (s *shard) publish(ctx context.Context, outs []out) bool {
+	for i := range outs {
+		if o := &outs[i]; o.tail != nil {
+			o.event.Data.Task.Log = s.w.host.readTail(ctx, o.tail, s.w.cfg.Logs)
+		}
+	}
+	if !s.save(ctx, outs) {
+		return false
+	}
+	for i := range outs {
+		if !s.send(ctx, &outs[i].event) {
+			return false
+		}
+	}
+	for i := range outs {
+		s.keep(outs[i].key)
+	}
+	return true
+}
+
+// save keeps what is about to be published, and returns whether that is done.
+func (s *shard) save(ctx context.Context, outs []out) bool {
+	must := false
+	unsent := map[string][]json.RawMessage{}
+	for i := range outs {
+		typ := outs[i].event.Type
+		must = must || typ == event.TaskStarted || typ == event.TaskStopped
+		if b, err := event.Append(nil, &outs[i].event); err == nil {
+			unsent[outs[i].key] = append(unsent[outs[i].key], b)
+		}
+	}
+	if !must {
+		return true
+	}
+	for key, events := range unsent {
+		m := memory{}
+		if t := s.machine.tasks[key]; t != nil {
+			m = t.remembered()
+		}
+		m.Unsent = events
+		s.w.ledger.keep(key, m)
+	}
+	return s.w.ledger.flush(ctx) == nil
+}
+
+func (s *shard) send(ctx context.Context, e *event.Event) bool {
+	if err := s.w.deps.Publisher.Publish(ctx, *e); err != nil {
+		if ctx.Err() != nil {
+			return false
+		}
+		s.w.metrics.rejected.Inc()
+		s.w.deps.Logger.Error("event not published", "event_id", e.ID, "container_id", e.Data.Task.ID, "err", err)
+	}
+	return true
+}
+
+// keep notes what a restart must remember about a container. While its end is held back, the older
+// memory stays, so that a crash tells the end again.
+func (s *shard) keep(key string) {
+	t := s.machine.tasks[key]
+	switch {
+	case t == nil:
+		s.w.ledger.forget(key)
+	case t.pending == nil:
+		s.w.ledger.keep(key, t.remembered())
+	}
+}
