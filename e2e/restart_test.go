@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/moby/moby/api/types/container"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -174,17 +173,6 @@ const counting = `n=$(cat /n 2>/dev/null || echo 0); n=$((n+1)); echo $n > /n; `
 
 func sh(script string) []string { return []string{"sh", "-c", script} }
 
-func TestRestartOfATaskThatFailsTwice(t *testing.T) {
-	s := newHealing(t)
-	id := s.run(harness.RunSpec{Cmd: sh(counting + `[ $n -ge 3 ] || exit 1; sleep 600`)}, "on-failure")
-	done := s.await(id, "succeeded")
-	require.Equal(t, 3, s.starts(id))
-	require.True(t, s.docker.Inspect(t, id).State.Running)
-	require.Equal(t, int64(2), done.Data.Action.Attempt)
-	require.NotEmpty(t, done.Data.Action.Run)
-	require.NotContains(t, s.words(id), "gaveup")
-}
-
 func TestRestartGivesUpOnce(t *testing.T) {
 	s := newHealing(t)
 	id := s.run(harness.RunSpec{Cmd: sh(counting + `exit 7`)}, "on-failure")
@@ -210,56 +198,6 @@ func (s *healing) idle(id string) {
 		}
 		return time.Since(since) > 2*time.Second
 	}, time.Minute, 50*time.Millisecond)
-}
-
-func TestRestartLeavesAlone(t *testing.T) {
-	s := newHealing(t)
-	for name, c := range map[string]struct {
-		spec harness.RunSpec
-		act  func(id string)
-		rule string
-	}{
-		"stopped by an operator": {harness.RunSpec{Cmd: sh(`trap 'exit 3' TERM; while :; do sleep 0.1; done`)}, func(id string) { s.docker.Stop(t, id, 5*time.Second) }, "operator"},
-		"killed by an operator":  {harness.RunSpec{Cmd: sh(`sleep 600`)}, func(id string) { s.docker.Kill(t, id, "SIGKILL") }, "operator"},
-		"completed":              {harness.RunSpec{Cmd: sh(`exit 0`)}, nil, "expected"},
-		"swarm":                  {harness.RunSpec{Cmd: sh(`exit 3`), Labels: map[string]string{"com.docker.swarm.task.id": "x"}}, nil, "owner"},
-		"--rm":                   {harness.RunSpec{Cmd: sh(`exit 3`), AutoRemove: true}, nil, "gone"},
-		"policy of the runtime":  {harness.RunSpec{Cmd: sh(`exit 3`), Restart: container.RestartPolicy{Name: container.RestartPolicyOnFailure, MaximumRetryCount: 1}}, nil, "runtime_policy"},
-	} {
-		id := s.run(c.spec, "on-failure")
-		if c.act != nil {
-			c.act(id)
-		}
-		denied := s.await(id, "denied")
-		if name == "--rm" { // asked before the daemon has removed it, or after
-			assert.Contains(t, []string{"gone", "auto_remove"}, denied.Data.Action.Rule, name)
-		} else {
-			assert.Equal(t, c.rule, denied.Data.Action.Rule, name)
-		}
-		assert.NotContains(t, s.words(id), "started", name)
-	}
-}
-
-func TestRestartOfAnUnhealthyTask(t *testing.T) {
-	s := newHealing(t)
-	id := s.run(harness.RunSpec{
-		Cmd: sh(counting + `[ $n -lt 2 ] || touch /ok; trap 'exit 0' TERM; while :; do sleep 0.1; done`),
-		Healthcheck: &container.HealthConfig{
-			Test: []string{"CMD-SHELL", "test -f /ok"}, Interval: 300 * time.Millisecond, Timeout: 5 * time.Second, Retries: 2,
-		},
-	}, "unhealthy")
-	done := s.await(id, "succeeded")
-	require.Equal(t, "restart", done.Data.Action.Kind)
-	require.Equal(t, 2, s.starts(id))
-	require.Equal(t, container.Healthy, s.docker.Inspect(t, id).State.Health.Status)
-	require.NotContains(t, s.words(id), "denied", "its own stop is no operator's")
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, e := range s.events {
-		if e.Type == event.TaskStopped && e.Data.Task.ID == id {
-			require.Equal(t, "handler.restart", e.Data.Cause.Class)
-		}
-	}
 }
 
 func TestRestartDryRunTouchesNothing(t *testing.T) {
