@@ -53,6 +53,8 @@ func TestNotes(t *testing.T) {
 	} {
 		assert.Contains(t, cause.Docker().Classify(e).Evidence, want)
 	}
+	again := cause.Docker().Classify(cause.Evidence{ExitCode: code(143), Replaced: true, ReplacedBy: "beef", Task: cause.Identity{Revision: "beef"}})
+	assert.Contains(t, again.Evidence, "a new task of the same workload and revision took its place")
 	for _, e := range []cause.Evidence{{ExitCode: code(137), NoKillRecord: true}, {ExitCode: code(137), RuntimeDown: true}, {ExitCode: code(137), OOMFlag: true}} {
 		assert.NotContains(t, cause.Docker().Classify(e).Evidence, "no API signal and no out-of-memory event was seen; the kernel log decides")
 	}

@@ -56,9 +56,10 @@ type Evidence struct {
 	// Service says that an orchestrator such as swarm wants the task to run for ever and stops it as it
 	// likes. ScaledIn says that the orchestrator wants fewer tasks of the workload than before.
 	Service, ScaledIn bool
-	// Replaced says that a task of the same scope and workload with another revision was created within
-	// seconds of the end: a deploy, such as compose's recreate with another config hash. ReplacedBy is that
-	// revision. A new task of the same revision is no deploy.
+	// Replaced says that a deploy put another task in its place: one of the same scope and workload with
+	// another revision, such as compose's recreate with another config hash, or one that says whom it
+	// replaces, was created within seconds of the end. ReplacedBy is its revision. Any other new task of
+	// the same revision is no deploy.
 	Replaced   bool
 	ReplacedBy string
 

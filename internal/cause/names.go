@@ -22,7 +22,7 @@ type names struct {
 	StopEvent   bool `expr:"stop_event" means:"the runtime reported a completed stop request"`
 	Removed     bool `expr:"removed" means:"it was removed right after"`
 	AutoRemove  bool `expr:"auto_remove" means:"its removal was asked for at creation (--rm)"`
-	Replaced    bool `expr:"replaced" means:"another revision of its workload took its place: a deploy"`
+	Replaced    bool `expr:"replaced" means:"a deploy put another task in its place"`
 	Service     bool `expr:"service" means:"an orchestrator such as swarm runs it"`
 	ScaledIn    bool `expr:"scaled_in" means:"its service wants fewer tasks than before"`
 	OwnAction   bool `expr:"own_action" means:"a restart handler of Bellbuoy was acting on it"`

@@ -29,7 +29,9 @@ func (n *notes) requests(e *Evidence) {
 	n.add(e.Shutdown && !e.Unseen, "the runtime's event stream ended right after")
 	n.add(e.Shutdown && e.Unseen, "the host or the runtime went down at that time")
 	n.add(e.Together > 1, "%d tasks were asked to stop within a second", e.Together)
-	n.add(e.Replaced, "a task of the same workload with another revision took its place%s", inBrackets(e.ReplacedBy))
+	again := e.ReplacedBy != "" && e.ReplacedBy == e.Task.Revision
+	n.add(e.Replaced && !again, "a task of the same workload with another revision took its place%s", inBrackets(e.ReplacedBy))
+	n.add(e.Replaced && again, "a new task of the same workload and revision took its place")
 	n.add(e.ScaledIn, "its service wants fewer tasks than before")
 	n.add(len(e.Kills) > 0, "sent through the API: %s%s", sent(e.Kills), distance(e))
 	n.add(e.StopEvent, "the runtime reported a completed stop request")

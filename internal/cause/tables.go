@@ -67,19 +67,19 @@ func shutdowns() Table {
 	}}
 }
 
-// deploys are the ends that make room for another revision. They go before bad health, because a deploy
+// deploys are the ends that make room for a new task of the workload. They go before bad health, because a deploy
 // is often the answer to it.
 func deploys() Table {
 	return Table{
 		{
 			Name: "replaced-by-service", When: when(replaced(), ofService(), requestedOrUnclaimed()),
 			Class: "deploy.replaced", Confidence: event.Likely, Initiator: byScheduler, Expected: true,
-			Say: "replaced by another revision of its service",
+			Say: "replaced in a deploy of its service",
 		},
 		{
 			Name: "replaced", When: when(replaced(), requestedOrUnclaimed()),
 			Class: "deploy.replaced", Confidence: event.Likely, Initiator: byUser, Expected: true,
-			Say: "replaced by another revision",
+			Say: "replaced in a deploy",
 		},
 	}
 }

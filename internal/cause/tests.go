@@ -85,7 +85,7 @@ func notAutoRemoved() Test {
 }
 
 func replaced() Test {
-	return Test{"another revision of its workload took its place", func(e *Evidence) bool { return e.Replaced }}
+	return Test{"a deploy put another task in its place", func(e *Evidence) bool { return e.Replaced }}
 }
 
 func scaledIn() Test {

@@ -18,7 +18,7 @@ var pageText string
 
 // meanings explains each class that a built-in row gives.
 var meanings = map[string]string{
-	"deploy.replaced":   "it made room for another revision of its workload",
+	"deploy.replaced":   "a deploy put another task in its place",
 	"exit.error":        "its main process ended with an error of its own",
 	"exit.ok":           "its main process ended with exit code 0",
 	"exit.sigkill":      "it was killed, and nothing tells by whom; an out-of-memory kill that nobody saw looks the same",
