@@ -149,6 +149,20 @@ func (m *machine) vanished(present map[string]bool, listed int64) []out {
 	return outs
 }
 
+// replaced tells that another container has taken the place of one that ended shortly before.
+func (m *machine) replaced(id string) []out {
+	t := m.tasks[id]
+	switch {
+	case t == nil:
+		return nil
+	case t.pending != nil:
+		return m.settle(t)
+	case t.told != nil && !t.told.failed:
+		return m.amend(t, t.told, t.told.line)
+	}
+	return nil
+}
+
 // shutdown tells that the daemon went down after it had asked these tasks to stop.
 func (m *machine) shutdown(ids map[string]bool) []out {
 	var outs []out

@@ -7,10 +7,12 @@ import (
 )
 
 // killTimes remembers which containers were sent a signal lately, to recognise a daemon that shuts
-// down: it asks all of them within a second, and then the stream ends.
+// down: it asks all of them within a second, and then the stream ends. It belongs to the reader, peers
+// within it to everybody.
 type killTimes struct {
-	at  []int64
-	ids []string
+	at    []int64
+	ids   []string
+	peers peers
 }
 
 const (
@@ -20,6 +22,7 @@ const (
 )
 
 func (k *killTimes) note(m *events.Message) {
+	k.peers.note(m)
 	if m.Type != events.ContainerEventType || m.Action != events.ActionKill {
 		return
 	}

@@ -15,14 +15,17 @@ import (
 // scene drives a machine: events of containers at times of its own, with the inspects that a daemon would
 // answer.
 type scene struct {
-	t  *testing.T
-	m  *machine
-	at int64
+	t     *testing.T
+	m     *machine
+	kills killTimes
+	at    int64
 }
 
 func newScene(t *testing.T) *scene {
 	t.Helper()
-	return &scene{t: t, m: newMachine(origin{"local", "n", "engine"}, cause.Docker(), 0), at: int64(1000 * time.Hour)}
+	s := &scene{t: t, m: newMachine(origin{"local", "n", "engine"}, cause.Docker(), 0), at: int64(1000 * time.Hour)}
+	s.m.peers = &s.kills.peers
+	return s
 }
 
 // after lets time pass and tells what was waiting for it.
@@ -40,7 +43,14 @@ func (s *scene) send(id, action string, f *facts, attributes ...string) []event.
 	msg := &events.Message{
 		Type: events.ContainerEventType, Action: events.Action(action), Actor: events.Actor{ID: id, Attributes: a}, TimeNano: s.at,
 	}
-	return eventsOf(s.m.event(input{msg: msg, facts: f, now: s.at}).outs)
+	s.kills.note(msg)
+	outs := s.m.event(input{msg: msg, facts: f, now: s.at}).outs
+	if action == "create" {
+		for _, old := range s.kills.peers.replacedBy(msg) {
+			outs = append(outs, s.m.replaced(old)...)
+		}
+	}
+	return eventsOf(outs)
 }
 
 func eventsOf(outs []out) []event.Event {

@@ -78,7 +78,9 @@ func newPlayer(o ReplayOptions) *player {
 	m := newMachine(origin{o.Site, o.Node, "recording"}, append(slices.Clone(o.Rules), cause.Docker()...), 0)
 	m.seen, m.near = o.Observed, true
 	m.holds = func(*task, *stop) time.Duration { return replayHold }
-	return &player{o: o, m: m}
+	p := &player{o: o, m: m}
+	m.peers = &p.kills.peers
+	return p
 }
 
 func (p *player) play(line int, text []byte) {
@@ -94,6 +96,11 @@ func (p *player) play(line int, text []byte) {
 	}
 	s := p.m.event(input{msg: &msg, now: msg.TimeNano, line: line})
 	p.told(s.outs)
+	if msg.Action == events.ActionCreate {
+		for _, id := range p.kills.peers.replacedBy(&msg) {
+			p.told(p.m.replaced(id))
+		}
+	}
 	own := slices.ContainsFunc(s.outs, func(o out) bool { return o.line == line })
 	if !own && !s.held {
 		p.results = append(p.results, Result{Line: line, Ignored: s.ignored})

@@ -24,6 +24,8 @@ type item struct {
 	listed  int64
 	tally   *tally // of the snapshot that the two belong to
 
+	replaced string // the id of a container whose place another one has taken
+
 	shutdown map[string]bool // the containers that a daemon stopped before it went down
 }
 
@@ -56,7 +58,7 @@ const (
 
 func newShard(w *watch, from int64) *shard {
 	m := newMachine(origin{w.deps.Site, w.deps.Node, w.daemon.id}, w.table, from)
-	m.acting = w.deps.Acting
+	m.acting, m.peers = w.deps.Acting, &w.reader.kills.peers
 	return &shard{w: w, machine: m, checks: map[string]check{}, wake: make(chan struct{}, 1)}
 }
 
@@ -142,6 +144,8 @@ func (s *shard) handle(ctx context.Context, it item) {
 		s.keep(it.snap.id)
 	case it.tally != nil:
 		s.reconcile(ctx, it, s.machine.vanished(it.present, it.listed))
+	case it.replaced != "":
+		s.publish(ctx, s.machine.replaced(it.replaced))
 	case it.shutdown != nil:
 		s.publish(ctx, s.machine.shutdown(it.shutdown))
 	}
@@ -154,6 +158,9 @@ func (s *shard) event(ctx context.Context, it item) {
 	switch action {
 	case "create":
 		s.checks[id] = check{at: s.w.daemon.now() + int64(firstCheck)}
+		for _, old := range s.w.reader.kills.peers.replacedBy(it.msg) {
+			s.w.shard(old).push(item{replaced: old})
+		}
 	case "start", "destroy":
 		delete(s.checks, id)
 	}

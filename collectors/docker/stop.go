@@ -209,6 +209,10 @@ func (m *machine) evidence(t *task, end *stop) cause.Evidence {
 		Shutdown: t.shutdown, Together: t.together,
 		Unseen: end.lost.unseen, Restarted: end.lost.restarted, PolicyRestarted: end.lost.policy,
 	}
+	if m.peers != nil && !end.failed {
+		e.ReplacedBy, e.Replaced = m.peers.replacement(t, end)
+		e.ScaledIn = !e.Replaced && m.peers.scaledIn(t, end)
+	}
 	if end.failed {
 		e.OOMFlag, e.OOMEvent, e.Kills, e.StopEvent, e.Unhealthy = false, false, nil, false, false
 		return e

@@ -25,7 +25,7 @@ func (t *task) identity() cause.Identity {
 	return cause.Identity{Scope: p.Scope, Workload: p.Workload, Revision: p.Revision, Name: t.Name, Image: t.Image, Labels: t.Labels}
 }
 
-func isService(t *task) bool { return t.Labels["com.docker.swarm.service.name"] != "" }
+func isService(t *task) bool { return t.Labels[labelService] != "" }
 
 // make returns an event about the task as it is now. key is the occurrence's identity within its type
 // and container, at its time in ns.

@@ -1,0 +1,146 @@
+package docker
+
+import (
+	"cmp"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/moby/moby/api/types/events"
+
+	"github.com/bellbuoy/bellbuoy/collectors"
+)
+
+// peers remembers what happened lately to other containers of a workload, to tell a deploy or a scale-in
+// from a stop. It is safe for concurrent use: the reader notes in the order of the stream, before any
+// shard can be at an event that came later.
+type peers struct {
+	mu      sync.Mutex // guards what follows
+	created []peer
+	ended   []peer
+	scaled  map[string]int64 // by swarm service: when it was told to have fewer tasks, ns
+}
+
+// peer is one container of a workload.
+type peer struct {
+	at       int64
+	id       string
+	place    collectors.Place
+	image    string
+	replaces string // id or name of a container
+}
+
+const (
+	peersKept = 512
+	// beforeStop is how long before the first signal to a container its replacement is created, afterStop
+	// how long after its end, ns.
+	beforeStop = int64(15 * time.Second)
+	afterStop  = int64(10 * time.Second)
+	// scaleTime is how long after the order the tasks of a service end.
+	scaleTime = int64(time.Minute)
+
+	labelReplaces     = "com.docker.compose.replace"
+	labelComposeImage = "com.docker.compose.image"
+	labelService      = "com.docker.swarm.service.name"
+)
+
+func peerOf(m *events.Message) peer {
+	a := m.Actor.Attributes
+	return peer{
+		at: m.TimeNano, id: m.Actor.ID, place: collectors.PlaceOf(a, collectors.Place{Workload: a["name"]}),
+		image: cmp.Or(a[labelComposeImage], a["image"]), replaces: a[labelReplaces],
+	}
+}
+
+// note takes in an event of any kind.
+func (p *peers) note(m *events.Message) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case m.Type == events.ServiceEventType:
+		p.noteService(m)
+	case m.Type != events.ContainerEventType:
+	case m.Action == events.ActionCreate:
+		p.created = appendPeer(p.created, peerOf(m))
+	case actionOf(m.Action) == "die":
+		p.ended = appendPeer(p.ended, peerOf(m))
+	}
+}
+
+func appendPeer(list []peer, one peer) []peer {
+	if len(list) == peersKept {
+		list = append(list[:0], list[peersKept/2:]...)
+	}
+	return append(list, one)
+}
+
+// noteService takes in an order to swarm, which only its managers tell.
+func (p *peers) noteService(m *events.Message) {
+	name := m.Actor.Attributes["name"]
+	before, _ := strconv.Atoi(m.Actor.Attributes["replicas.old"])
+	after, err := strconv.Atoi(m.Actor.Attributes["replicas.new"])
+	if fewer := err == nil && after < before; name == "" || !fewer && m.Action != events.ActionRemove {
+		return
+	}
+	if p.scaled == nil || len(p.scaled) == peersKept {
+		p.scaled = map[string]int64{}
+	}
+	p.scaled[name] = m.TimeNano
+}
+
+// replacement returns the revision that took the place of a task that ended, if one did.
+func (p *peers) replacement(t *task, end *stop) (revision string, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	from := end.at
+	if len(t.Kills) > 0 {
+		from = min(from, t.Kills[0].At.UnixNano())
+	}
+	old := t.peer()
+	for i := len(p.created) - 1; i >= 0 && p.created[i].at >= from-beforeStop; i-- {
+		if c := &p.created[i]; c.at-end.at <= afterStop && c.replaced(&old) {
+			return cmp.Or(c.place.Revision, c.image), true
+		}
+	}
+	return "", false
+}
+
+// replacedBy returns the containers that ended lately and whose place a new one takes.
+func (p *peers) replacedBy(m *events.Message) []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c := peerOf(m)
+	var ids []string
+	for i := len(p.ended) - 1; i >= 0 && c.at-p.ended[i].at <= afterStop; i-- {
+		if c.replaced(&p.ended[i]) {
+			ids = append(ids, p.ended[i].id)
+		}
+	}
+	return ids
+}
+
+// scaledIn reports whether the service of the task was told to have fewer of them shortly before.
+func (p *peers) scaledIn(t *task, end *stop) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	at := p.scaled[t.Labels[labelService]]
+	return at > 0 && end.at >= at && end.at-at <= scaleTime
+}
+
+func (t *task) peer() peer {
+	return peer{at: t.Created, id: t.id, place: t.place(), image: cmp.Or(t.Labels[labelComposeImage], t.Image)}
+}
+
+// replaced reports whether the new container takes the place of the old one: it says so, or it is of the
+// same workload and of another revision or image.
+func (p *peer) replaced(old *peer) bool {
+	switch {
+	case p.id == old.id || p.at < old.at:
+		return false
+	case p.replaces != "" && p.replaces == old.id:
+		return true
+	case p.place.Scope != old.place.Scope || p.place.Workload != old.place.Workload:
+		return false
+	}
+	return p.image != old.image || p.place.Revision != "" && p.place.Revision != old.place.Revision
+}
