@@ -33,6 +33,10 @@ test: $(CACHE)/testsum ## unit, component and end-to-end tests, real servers inc
 	go run ./e2e/harness/cmd/setup
 	$(CACHE)/testsum -race -shuffle=on -p $(P) -timeout 20m $(if $(RUN),-run '$(RUN)') $(TESTARGS) $(PKG)
 
+.PHONY: servers
+servers: ## prepare the servers that the end-to-end tests run against; make test does it too
+	go run ./e2e/harness/cmd/setup
+
 .PHONY: e2e
 e2e: ## the end-to-end tests only
 	$(MAKE) test PKG=./e2e/...
