@@ -18,7 +18,8 @@ import (
 // tests compiles a user's condition: one test for each operand of its top-level &&, so that near misses
 // can name the one that does not hold. row is the name for what goes wrong later.
 func tests(row, condition string) ([]Test, error) {
-	if _, err := compile(condition); err != nil {
+	whole, err := compile(condition)
+	if err != nil {
 		return nil, err
 	}
 	tree, err := parser.Parse(condition)
@@ -28,14 +29,17 @@ func tests(row, condition string) ([]Test, error) {
 	if err := checkSignals(tree.Node); err != nil {
 		return nil, err
 	}
+	test := func(text string, program *vm.Program) Test {
+		return Test{text, func(e *Evidence) bool { return holds(row, program, e) }}
+	}
 	var list []Test
 	for _, node := range conjuncts(tree.Node) {
 		text := node.String()
 		program, err := compile(text)
-		if err != nil {
-			return nil, err
+		if err != nil { // the language can't read all that it writes
+			return []Test{test(title(condition), whole)}, nil
 		}
-		list = append(list, Test{text, func(e *Evidence) bool { return holds(row, program, e) }})
+		list = append(list, test(title(text), program))
 	}
 	return list, nil
 }

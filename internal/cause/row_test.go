@@ -164,8 +164,14 @@ func TestALongConditionNamesItsRowInShort(t *testing.T) {
 	assert.NotContains(t, rule.Name, "\n")
 }
 
+// unsplit has the condition in one part.
+func unsplit(r cause.Row) cause.Row {
+	r.When = "(" + r.When + "\n) or false"
+	return r
+}
+
 func FuzzRow(f *testing.F) {
-	for _, s := range []string{"exit_code == 42", `kills[0] == "SIGTERM"`, "int(labels.x) / restarts > 1", "all(kills, # == signal)", "1..exit_code", "1 / 0 == 1", `"a" matches "("`} {
+	for _, s := range []string{"exit_code == 42", `kills[0] == "SIGTERM"`, "int(labels.x) / restarts > 1", "all(kills, # == signal)", "1..exit_code", "1 / 0 == 1", "oom && !(unseen || requested && ran > 1)", `not oom and exit_code in 1..5 and kills | none(# == "SIGTERM")`, `"a" matches "("`} {
 		f.Add(s, "exit.error", "{code}")
 	}
 	f.Fuzz(func(t *testing.T, condition, class, say string) {
@@ -182,6 +188,12 @@ func FuzzRow(f *testing.F) {
 		for _, e := range []cause.Evidence{{}, {ExitCode: code(137), Kills: kills(1e9, 15, 9), Task: cause.Identity{Labels: map[string]string{"x": "1"}}}} {
 			table := append(cause.Table{rule}, cause.Docker()...)
 			got := table.Classify(e)
+			if whole, err := unsplit(row).Rule(); err == nil {
+				other := cause.Table{whole}.Classify(e)
+				if (other.Rule == whole.Name) != (got.Rule == rule.Name) {
+					t.Fatalf("%q: its parts say %q, the whole says %q", condition, got.Rule, other.Rule)
+				}
+			}
 			if got.Say == "" && say != "" || got.Rule == "" || got.Class == "" {
 				t.Fatalf("an end is lost: %+v", got)
 			}
