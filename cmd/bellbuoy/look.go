@@ -53,7 +53,7 @@ func newExplain(o *options) *cobra.Command {
 			return p.Explain(cmd.Context(), in, opts)
 		},
 	}
-	cmd.Flags().StringVar(&opts.Runtime, "runtime", "", "docker; default: told from the records")
+	cmd.Flags().StringVar(&opts.Runtime, "runtime", "", "docker or containerd; default: told from the records")
 	cmd.Flags().StringVarP(&opts.Output, "output", "o", "text", "text or ndjson")
 	return cmd
 }

@@ -25,14 +25,15 @@ func (o *origin) run(pid uint32) string {
 	return run
 }
 
-// place is where the task belongs. A lone container is its own workload, in its containerd namespace; a
-// container of a pod is told from the others of its pod, in the pod's namespace.
+// place is where the task belongs. The scope is always the containerd namespace, by which clients find
+// it. A lone container is its own workload; a project or a Kubernetes namespace goes before the name.
 func (t *task) place() collectors.Place {
-	p := collectors.Place{Scope: t.namespace, Workload: t.title(), Revision: t.Digest}
-	if namespace := t.Labels[labelPodNamespace]; namespace != "" {
-		p.Scope = namespace
+	p := collectors.PlaceOf(t.Labels, collectors.Place{Scope: t.Labels[labelPodNamespace], Workload: t.title(), Revision: t.Digest})
+	if p.Scope != "" {
+		p.Workload = p.Scope + "/" + p.Workload
 	}
-	return collectors.PlaceOf(t.Labels, p)
+	p.Scope = t.namespace
+	return p
 }
 
 // make returns an event about the task as it is now. key is the occurrence's identity within its type

@@ -13,6 +13,7 @@ import (
 
 	"github.com/bellbuoy/bellbuoy/internal/awsclient"
 	"github.com/bellbuoy/bellbuoy/internal/bus"
+	"github.com/bellbuoy/bellbuoy/internal/config"
 	"github.com/bellbuoy/bellbuoy/sinks"
 )
 
@@ -91,11 +92,18 @@ func (p *Program) targets(ctx context.Context) []target {
 		entries = detect(ctx)
 	}
 	for i, c := range entries {
-		out = append(out, target{fmt.Sprintf("collectors[%d] %s", i, c.Docker.Host), func(ctx context.Context) error {
-			return c.Docker.Check(ctx)
-		}})
+		where, try := watchedBy(c)
+		out = append(out, target{fmt.Sprintf("collectors[%d] %s", i, where), try})
 	}
 	return out
+}
+
+// watchedBy returns what a collector watches and how to try that.
+func watchedBy(c config.Collector) (where string, try func(context.Context) error) {
+	if c.Containerd != nil {
+		return c.Containerd.Address, c.Containerd.Check
+	}
+	return c.Docker.Host, c.Docker.Check
 }
 
 func trySink(ctx context.Context, s sinks.Sink) error {

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/bellbuoy/bellbuoy/collectors"
+	"github.com/bellbuoy/bellbuoy/collectors/containerd"
 	"github.com/bellbuoy/bellbuoy/collectors/docker"
 	"github.com/bellbuoy/bellbuoy/internal/awsclient"
 	"github.com/bellbuoy/bellbuoy/internal/bus"
@@ -57,7 +58,8 @@ type collectorKind struct {
 // config.Collector.
 func collectorTable() map[string]collectorKind {
 	return map[string]collectorKind{
-		"docker": {event.Docker, buildDocker},
+		"docker":     {event.Docker, buildDocker},
+		"containerd": {event.Containerd, buildContainerd},
 	}
 }
 
@@ -104,6 +106,17 @@ func buildDocker(p parts, link *collectors.Link, c config.Collector) (collectors
 	return docker.New(*c.Docker, docker.Deps{
 		Site: p.config.Site, Node: p.config.Node, Publisher: link, Reporter: link, Cursors: p.cursors, Acting: p.acting, Rules: rules,
 		Logger: p.loggerOf("collector", "docker"), Registerer: p.registerer,
+	})
+}
+
+func buildContainerd(p parts, link *collectors.Link, c config.Collector) (collectors.Collector, error) {
+	rules, err := causes(p.config, event.Containerd)
+	if err != nil {
+		return nil, err
+	}
+	return containerd.New(*c.Containerd, containerd.Deps{
+		Site: p.config.Site, Node: p.config.Node, Publisher: link, Reporter: link, Cursors: p.cursors, Acting: p.acting, Rules: rules,
+		Logger: p.loggerOf("collector", "containerd"), Registerer: p.registerer,
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/bellbuoy/bellbuoy/collectors/containerd"
 	"github.com/bellbuoy/bellbuoy/collectors/docker"
 	"github.com/bellbuoy/bellbuoy/internal/cause"
 	"github.com/bellbuoy/bellbuoy/internal/recording"
@@ -18,7 +19,7 @@ import (
 
 // ExplainOptions says how to read and to answer.
 type ExplainOptions struct {
-	// Runtime is docker, or empty to tell it from the records.
+	// Runtime is docker or containerd, or empty to tell it from the records.
 	Runtime string
 	// Output is text or ndjson.
 	Output string
@@ -86,10 +87,12 @@ func (p *Program) explainAll(text []byte, runtime string) ([]explained, error) {
 		return nil, errors.New("there is no record in it")
 	case runtime == "" && bytes.Contains(firstRecord(text), []byte(`"specversion"`)):
 		return explainEvents(text), nil
+	case runtime == string(event.Containerd) || runtime == "" && ofContainerd(text):
+		return p.explainContainerd(text)
 	case runtime == "" || runtime == string(event.Docker):
 		return p.explainDocker(text)
 	}
-	return nil, fmt.Errorf("there is no collector for the runtime %q; there is docker", runtime)
+	return nil, fmt.Errorf("there is no collector for the runtime %q; there are docker and containerd", runtime)
 }
 
 func firstRecord(text []byte) []byte {
@@ -100,6 +103,16 @@ func firstRecord(text []byte) []byte {
 		return line
 	}
 	return first
+}
+
+// ofContainerd looks at the first record that can be read.
+func ofContainerd(text []byte) bool {
+	for _, r := range recording.Split(text) {
+		if r.Err == nil {
+			return containerd.Recorded(r.Text)
+		}
+	}
+	return false
 }
 
 func explainEvents(text []byte) []explained {
@@ -124,6 +137,24 @@ func (p *Program) explainDocker(text []byte) ([]explained, error) {
 		return nil, err
 	}
 	results, err := docker.Replay(bytes.NewReader(text), docker.ReplayOptions{
+		Site: p.Config.Site, Node: p.Config.Node, Observed: event.ObservedReplay, Rules: rules,
+	})
+	if err != nil {
+		return nil, err
+	}
+	var out []explained
+	for _, r := range results {
+		out = append(out, explained{line: r.Line, event: r.Event, near: r.Near, ignored: r.Ignored, err: r.Err})
+	}
+	return out, nil
+}
+
+func (p *Program) explainContainerd(text []byte) ([]explained, error) {
+	rules, err := causes(&p.Config, event.Containerd)
+	if err != nil {
+		return nil, err
+	}
+	results, err := containerd.Replay(bytes.NewReader(text), containerd.ReplayOptions{
 		Site: p.Config.Site, Node: p.Config.Node, Observed: event.ObservedReplay, Rules: rules,
 	})
 	if err != nil {

@@ -5,7 +5,9 @@ import (
 	"cmp"
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -13,6 +15,7 @@ import (
 	"time"
 
 	"github.com/bellbuoy/bellbuoy/collectors"
+	"github.com/bellbuoy/bellbuoy/collectors/containerd"
 	"github.com/bellbuoy/bellbuoy/collectors/docker"
 	"github.com/bellbuoy/bellbuoy/internal/backoff"
 	"github.com/bellbuoy/bellbuoy/internal/config"
@@ -27,16 +30,33 @@ var recorded []byte
 // playEvery is the distance between two events of the recording.
 const playEvery = 700 * time.Millisecond
 
-// detect returns a collector for each local runtime that answers.
+// detect returns a collector for each local runtime that answers. The containers of Docker, which are
+// containerd's, too, are told by the collector of Docker only.
 func detect(ctx context.Context) []config.Collector {
+	found := detectDocker(ctx)
+	if address := containerdAddress(); answers(ctx, address) == nil {
+		c := containerd.DefaultConfig()
+		c.Address = address
+		found = append(found, config.Collector{Containerd: &c})
+	}
+	return found
+}
+
+func detectDocker(ctx context.Context) []config.Collector {
 	for _, host := range dockerHosts() {
 		path, ok := strings.CutPrefix(host, "unix://")
-		if ok && !answers(ctx, path) {
+		if ok && answers(ctx, path) != nil {
 			continue
 		}
 		return dockerAt(host)
 	}
 	return nil
+}
+
+// containerdAddress is where containerd may be: where the user says, as for its own tools, or the
+// system's.
+func containerdAddress() string {
+	return cmp.Or(strings.TrimPrefix(os.Getenv("CONTAINERD_ADDRESS"), "unix://"), containerd.DefaultConfig().Address)
 }
 
 func dockerAt(host string) []config.Collector {
@@ -57,16 +77,28 @@ func dockerHosts() []string {
 	return hosts
 }
 
-func answers(ctx context.Context, socket string) bool {
+func answers(ctx context.Context, socket string) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "unix", socket)
 	if err != nil {
-		return false
+		return err
 	}
-	_ = conn.Close()
-	return true
+	return conn.Close()
+}
+
+// refused lists the sockets that are there and may not be used, so that nobody takes it for an absent
+// runtime.
+func refused(ctx context.Context) []string {
+	var list []string
+	for _, host := range append(dockerHosts(), containerdAddress()) {
+		path := strings.TrimPrefix(host, "unix://")
+		if filepath.IsAbs(path) && errors.Is(answers(ctx, path), fs.ErrPermission) {
+			list = append(list, path)
+		}
+	}
+	return list
 }
 
 // dockerHostOf is the daemon that drills and restarts use: the first that is configured, else the first that answers.
@@ -76,7 +108,7 @@ func dockerHostOf(ctx context.Context, cfg *config.Config) string {
 			return c.Docker.Host
 		}
 	}
-	if found := detect(ctx); len(found) > 0 {
+	if found := detectDocker(ctx); len(found) > 0 {
 		return found[0].Docker.Host
 	}
 	return docker.DefaultConfig().Host
@@ -89,7 +121,7 @@ func (w *wiring) greet(ctx context.Context) error {
 			return nil //nolint:nilerr // told to stop
 		}
 	}
-	_, _ = fmt.Fprint(w.program.Out, w.greeting())
+	_, _ = fmt.Fprint(w.program.Out, w.greeting(ctx))
 	<-ctx.Done()
 	return nil
 }
@@ -104,13 +136,18 @@ func (w *wiring) allSeen() bool {
 	return true
 }
 
-func (w *wiring) greeting() string {
+func (w *wiring) greeting(ctx context.Context) string {
 	var b strings.Builder
 	for _, s := range w.watched() {
 		b.WriteString(seen(s))
 	}
+	if len(w.program.Config.Collectors) == 0 && w.supervisor != nil {
+		for _, path := range refused(ctx) {
+			fmt.Fprintf(&b, "%s may not be used: permission denied; run as root or as a member of the group that owns it\n", path)
+		}
+	}
 	if w.plays() {
-		b.WriteString("No container runtime answers here (looked at " + strings.Join(dockerHosts(), ", ") + ").\n" +
+		b.WriteString("No container runtime answers here (looked at " + strings.Join(append(dockerHosts(), containerdAddress()), ", ") + ").\n" +
 			"A recorded stream is played instead; each line of it is marked drill.\n")
 	}
 	cfg := w.program.withDefaultSinks()

@@ -125,8 +125,10 @@ func (k *checker) collector(path string, c Collector) {
 	switch kind := c.Kind(); kind {
 	case "docker":
 		k.add(path+".docker", c.Docker.Validate())
+	case "containerd":
+		k.add(path+".containerd", c.Containerd.Validate())
 	default:
-		k.noKind(path, "collector: docker")
+		k.noKind(path, "collector: docker or containerd")
 	}
 }
 

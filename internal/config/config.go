@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"reflect"
 
+	"github.com/bellbuoy/bellbuoy/collectors/containerd"
 	"github.com/bellbuoy/bellbuoy/collectors/docker"
 	"github.com/bellbuoy/bellbuoy/internal/awsclient"
 	"github.com/bellbuoy/bellbuoy/internal/cause"
@@ -73,7 +74,8 @@ type Embedded struct {
 
 // Collector is one entry of collectors: exactly one kind.
 type Collector struct {
-	Docker *docker.Config `yaml:"docker"`
+	Docker     *docker.Config     `yaml:"docker"`
+	Containerd *containerd.Config `yaml:"containerd"`
 }
 
 // Sink is one entry of sinks: exactly one kind.
@@ -144,6 +146,8 @@ func componentDefault(t reflect.Type) (reflect.Value, bool) {
 	switch t {
 	case reflect.TypeFor[docker.Config]():
 		return reflect.ValueOf(docker.DefaultConfig()), true
+	case reflect.TypeFor[containerd.Config]():
+		return reflect.ValueOf(containerd.DefaultConfig()), true
 	case reflect.TypeFor[sns.Config]():
 		return reflect.ValueOf(sns.DefaultConfig()), true
 	case reflect.TypeFor[opensearch.Config]():
