@@ -22,6 +22,7 @@ type machine struct {
 	seen   event.Observed       // how events of the stream are marked
 	acting func(id string) bool // whether a restart handler acts on a container now; nil: never
 	holds  func(*task, *stop) time.Duration
+	guess  bool   // whether it is a guess that the daemon went down
 	near   bool   // whether the rows that nearly matched are told
 	peers  *peers // what happened to others of a workload; nil: nobody knows
 	// from is when watching began, in ns: an unknown container's life before it is not told.

@@ -22,7 +22,7 @@ type ReplayOptions struct {
 	// Observed is replay or drill; empty is replay.
 	Observed event.Observed
 	// Ended says that the recording ends because the daemon closed the stream, as it does when it shuts
-	// down.
+	// down. Without it that is a guess, made if the recording ends with nothing but a stop of all.
 	Ended bool
 	// Rules go in front of the table of causes.
 	Rules cause.Table
@@ -69,6 +69,9 @@ type player struct {
 	m       *machine
 	kills   killTimes
 	results []Result
+
+	last   string // which container the newest transition was of
+	newest int64  // when it was
 }
 
 func newPlayer(o ReplayOptions) *player {
@@ -93,6 +96,9 @@ func (p *player) play(line int, text []byte) {
 	p.kills.note(&msg)
 	if p.failedStart(line, &msg) {
 		return
+	}
+	if transition(&msg) {
+		p.last, p.newest = msg.Actor.ID, max(p.newest, msg.TimeNano)
 	}
 	s := p.m.event(input{msg: &msg, now: msg.TimeNano, line: line})
 	p.told(s.outs)
@@ -150,10 +156,26 @@ func (p *player) failedStart(line int, msg *events.Message) bool {
 
 // end tells what was still waiting for evidence.
 func (p *player) end() {
-	if ids := p.kills.together(math.MaxInt64); p.o.Ended && len(ids) > 1 {
+	ids := p.kills.together(math.MaxInt64)
+	if p.m.guess = !p.o.Ended && p.allStopped(ids); len(ids) > 1 && (p.o.Ended || p.m.guess) {
 		p.told(p.m.shutdown(ids))
 	}
 	p.told(p.m.due(math.MaxInt64))
+}
+
+// allStopped reports whether the recording ends with the stop of these containers, while no other runs.
+func (p *player) allStopped(ids map[string]bool) bool {
+	for id, t := range p.m.tasks {
+		if ended := t.Run == "" || t.Exited; !ended || ids[id] && (t.Run == "" || t.Last < p.newest-shutdownGrace) {
+			return false
+		}
+	}
+	for id := range ids {
+		if p.m.tasks[id] == nil {
+			return false // it was removed
+		}
+	}
+	return ids[p.last]
 }
 
 func (p *player) told(outs []out) {

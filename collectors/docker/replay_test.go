@@ -44,7 +44,7 @@ func TestRecordings(t *testing.T) {
 			require.NoError(t, err)
 			var got strings.Builder
 			ids := map[string]bool{}
-			for _, r := range replay(t, string(text), func(o *docker.ReplayOptions) { o.Ended = strings.Contains(file, "daemon-sigterm") }) {
+			for _, r := range replay(t, string(text)) {
 				require.NoError(t, r.Err)
 				fmt.Fprintf(&got, "%3d %s\n", r.Line, describe(r))
 				if r.Event == nil {
@@ -131,7 +131,7 @@ func TestClasses(t *testing.T) {
 		require.NoError(t, err)
 		var got []string
 		at := map[string]int{}
-		for _, r := range replay(t, string(text), func(o *docker.ReplayOptions) { o.Ended = strings.Contains(file, "sigterm") }) {
+		for _, r := range replay(t, string(text)) {
 			if r.Event == nil || r.Event.Type != event.TaskStopped {
 				continue
 			}
@@ -238,4 +238,38 @@ func FuzzReplay(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Where a recording ends with a stop of all, the daemon may have gone down; that it has is the caller's to
+// know.
+func TestRecordingThatEndsWithAShutdown(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("testdata/docker20.10-daemon-sigterm.jsonl")
+	require.NoError(t, err)
+	last := func(text string, ended bool) (class string, confidence event.Confidence) {
+		for _, r := range replay(t, text, func(o *docker.ReplayOptions) { o.Ended = ended }) {
+			if r.Event != nil && r.Event.Type == event.TaskStopped {
+				class, confidence = r.Event.Data.Cause.Class, r.Event.Data.Cause.Confidence
+			}
+		}
+		return class, confidence
+	}
+	for name, c := range map[string]struct {
+		text       string
+		ended      bool
+		class      string
+		confidence event.Confidence
+	}{
+		"known":          {string(text), true, "host.shutdown", event.Likely},
+		"guessed":        {string(text), false, "host.shutdown", event.Guess},
+		"others go on":   {string(text) + other("start"), false, "user.stop", event.Likely},
+		"one came later": {string(text) + other("create"), false, "user.stop", event.Likely},
+	} {
+		class, confidence := last(c.text, c.ended)
+		assert.Equal(t, []any{c.class, c.confidence}, []any{class, confidence}, name)
+	}
+}
+
+func other(action string) string {
+	return `{"Type":"container","Action":"` + action + `","Actor":{"ID":"other","Attributes":{"name":"x"}},"timeNano":1900000000000000000}` + "\n"
 }

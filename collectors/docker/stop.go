@@ -194,10 +194,15 @@ func (m *machine) lose(t *task, at int64, how lost) []out {
 
 // classify returns the cause of an end and, if somebody reads them, the rows that nearly gave another.
 func (m *machine) classify(t *task, end *stop) (event.Cause, []cause.Near) {
-	if m.near {
-		return m.table.Explain(m.evidence(t, end))
+	e := m.evidence(t, end)
+	if !m.near {
+		return m.table.Classify(e), nil
 	}
-	return m.table.Classify(m.evidence(t, end)), nil
+	c, near := m.table.Explain(e)
+	if e.Shutdown && m.guess {
+		c.Confidence = event.Guess
+	}
+	return c, near
 }
 
 func (m *machine) evidence(t *task, end *stop) cause.Evidence {
