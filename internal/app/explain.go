@@ -179,12 +179,7 @@ func (p *Program) showExplained(x explained, rules []Rule, o ExplainOptions) err
 		fmt.Fprintf(&b, "%s:%d: no event: %s\n", o.Name, x.line, x.ignored)
 	default:
 		fmt.Fprintf(&b, "%s:%d: %s %s\n%s", o.Name, x.line, x.event.Type, x.event.ID, console.Text(x.event, false))
-		if c := x.event.Data.Cause; c != nil {
-			fmt.Fprintf(&b, "  cause %s, %s, by %s, %s; rule %s\n", c.Class, c.Confidence, c.Initiator, wanted(c.Expected), c.Rule)
-		}
-		for _, n := range x.near {
-			fmt.Fprintf(&b, "  nearly %s (rule %s); what does not hold: %s\n", n.Class, n.Rule, n.Missing)
-		}
+		b.WriteString(why(x))
 		for _, v := range verdicts(x.event, rules) {
 			mark := "not "
 			if v.Match {
@@ -195,6 +190,25 @@ func (p *Program) showExplained(x explained, rules []Rule, o ExplainOptions) err
 	}
 	_, err := io.WriteString(p.Out, b.String())
 	return err
+}
+
+// why is the row that gave the cause and those that nearly gave another.
+func why(x explained) string {
+	c := x.event.Data.Cause
+	if c == nil {
+		return ""
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "  cause %s, %s, by %s, %s; rule %s\n", c.Class, c.Confidence, c.Initiator, wanted(c.Expected), c.Rule)
+	if c.Expected { // otherwise the event was shown with its evidence
+		for _, fact := range c.Evidence {
+			fmt.Fprintf(&b, "    %s\n", fact)
+		}
+	}
+	for _, n := range x.near {
+		fmt.Fprintf(&b, "  nearly %s (rule %s); what does not hold: %s\n", n.Class, n.Rule, n.Missing)
+	}
+	return b.String()
 }
 
 func wanted(expected bool) string {

@@ -47,7 +47,7 @@ func TestExplainUsesTheRowsOfTheConfig(t *testing.T) {
 	row.When, row.Class, row.Say, row.Expected = `exit_code == 137 && workload == "web"`, "exit.quota", "killed by the quota{after}", true
 	text := explainText(t, "text", row)
 	assert.Contains(t, text, `web stopped: killed by the quota after 4s, expected`)
-	assert.Contains(t, text, `cause exit.quota, likely, by app, expected; rule config: exit_code == 137 && workload == "web"`)
+	assert.Contains(t, text, `cause exit.quota, likely, by app, expected; rule config: exit_code == 137 && workload == "web"`+"\n    exit code 137 (SIGKILL)\n")
 
 	row.When = `exit_code == 137 && workload == "db"`
 	assert.Contains(t, explainText(t, "text", row), `nearly exit.quota (rule config: exit_code == 137 && workload == "db"); what does not hold: workload == "db"`)
