@@ -123,10 +123,14 @@ path = %q
 // Dial connects to the daemon until the end of the test.
 func (c *Containerd) Dial(t testing.TB) *grpc.ClientConn {
 	t.Helper()
-	conn, err := grpc.NewClient("unix://"+c.Address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := c.dial()
 	check(t, "dial containerd", err)
 	t.Cleanup(func() { conn.Close() })
 	return conn
+}
+
+func (c *Containerd) dial() (*grpc.ClientConn, error) {
+	return grpc.NewClient("unix://"+c.Address, grpc.WithTransportCredentials(insecure.NewCredentials()))
 }
 
 // StartDaemon starts the daemon unless it runs.

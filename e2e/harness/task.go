@@ -110,7 +110,10 @@ func (c *Containerd) Wait(t testing.TB, namespace, id string, within time.Durati
 	ctx, cancel := context.WithTimeoutCause(t.Context(), within, errors.New("the task still runs"))
 	defer cancel()
 	ctx = metadata.AppendToOutgoingContext(ctx, "containerd-namespace", namespace)
-	exit, err := tasks.NewTasksClient(c.Dial(t)).Wait(ctx, &tasks.WaitRequest{ContainerID: id})
+	conn, err := c.dial()
+	check(t, "dial containerd", err)
+	defer conn.Close() // and not at the end of the test, which may wait for thousands
+	exit, err := tasks.NewTasksClient(conn).Wait(ctx, &tasks.WaitRequest{ContainerID: id})
 	if err != nil {
 		t.Fatalf("wait for task: %v", fmt.Errorf("%w (%w)", err, context.Cause(ctx)))
 	}

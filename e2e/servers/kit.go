@@ -11,6 +11,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -87,8 +88,8 @@ func (c cached) make(fill func(dir string) error) error {
 	return os.WriteFile(filepath.Join(c.dir, stampFile), []byte(c.stamp), 0o644)
 }
 
-// lock keeps two preparations of one cache apart. It waits for the other one.
-func (k *Kit) lock() (io.Closer, error) {
+// lock keeps two preparations of one cache apart. It waits for the other one, and says so.
+func (k *Kit) lock(out io.Writer) (io.Closer, error) {
 	if err := os.MkdirAll(k.cache, 0o755); err != nil {
 		return nil, fmt.Errorf("make cache: %w", err)
 	}
@@ -96,7 +97,13 @@ func (k *Kit) lock() (io.Closer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open lock of cache: %w", err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+	fd := int(f.Fd())
+	err = syscall.Flock(fd, syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		fmt.Fprintf(out, "waiting for another preparation of %s\n", k.cache)
+		err = syscall.Flock(fd, syscall.LOCK_EX)
+	}
+	if err != nil {
 		f.Close()
 		return nil, fmt.Errorf("lock cache: %w", err)
 	}

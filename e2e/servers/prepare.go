@@ -17,7 +17,7 @@ import (
 // Prepare makes every server ready and writes one line for each to out. What Debian packages would
 // cure it installs when it may, which it says first; else it returns an error that lists what to type.
 func (k *Kit) Prepare(ctx context.Context, out io.Writer) error {
-	lock, err := k.lock()
+	lock, err := k.lock(out)
 	if err != nil {
 		return err
 	}
