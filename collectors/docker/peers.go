@@ -3,12 +3,14 @@ package docker
 import (
 	"cmp"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/moby/moby/api/types/events"
 
 	"github.com/bellbuoy/bellbuoy/collectors"
+	"github.com/bellbuoy/bellbuoy/internal/redact"
 )
 
 // peers remembers what happened lately to other containers of a workload, to tell a deploy or a scale-in
@@ -99,7 +101,7 @@ func (p *peers) replacement(t *task, end *stop) (revision string, ok bool) {
 	old := t.peer()
 	for i := len(p.created) - 1; i >= 0 && p.created[i].at >= from-beforeStop; i-- {
 		if c := &p.created[i]; c.at-end.at <= afterStop && c.replaced(&old) {
-			return cmp.Or(c.place.Revision, c.image), true
+			return c.revision(&old), true
 		}
 	}
 	return "", false
@@ -125,6 +127,17 @@ func (p *peers) scaledIn(t *task, end *stop) bool {
 	defer p.mu.Unlock()
 	at := p.scaled[t.Labels[labelService]]
 	return at > 0 && end.at >= at && end.at-at <= scaleTime
+}
+
+// revision is what makes the new container differ from the old one: its revision, or else its image.
+func (p *peer) revision(old *peer) string {
+	if p.place.Revision != "" && (p.place.Revision != old.place.Revision || p.image == old.image) {
+		return p.place.Revision
+	}
+	if strings.HasPrefix(p.image, "sha256:") {
+		return collectors.Short(p.image)
+	}
+	return redact.Text(p.image)
 }
 
 func (t *task) peer() peer {

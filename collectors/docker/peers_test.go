@@ -54,10 +54,10 @@ func assertExpected(t *testing.T, e event.Event, class, initiator string) {
 func TestComposeRecreateIsADeploy(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ hash, image, replaces, by string }{
-		"another config":         {"bbbbbbbbbbbbbbbb", "shop/web", "", "bbbbbbbbbbbb"},
-		"another image":          {"aaaaaaaaaaaaaaaa", "shop/web:2", "", "aaaaaaaaaaaa"},
-		"the same, by force":     {"aaaaaaaaaaaaaaaa", "shop/web", "old", "aaaaaaaaaaaa"},
-		"config and its command": {"cccccccccccccccc", "shop/web", "old", "cccccccccccc"},
+		"another config":         {"bbbbbbbbbbbbbbbb", "shop/web", "", "a task of the same workload with another revision took its place (bbbbbbbbbbbb)"},
+		"another image":          {"aaaaaaaaaaaaaaaa", "shop/web:2", "", "a task of the same workload with another revision took its place (shop/web:2)"},
+		"the same, by force":     {"aaaaaaaaaaaaaaaa", "shop/web", "old", "a new task of the same workload and revision took its place"},
+		"config and its command": {"cccccccccccccccc", "shop/web", "old", "a task of the same workload with another revision took its place (cccccccccccc)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -67,7 +67,7 @@ func TestComposeRecreateIsADeploy(t *testing.T) {
 			s.after(20 * time.Millisecond)
 			e := s.down("old", compose("shop-web-1", "aaaaaaaaaaaaaaaa"))
 			assertExpected(t, e, "deploy.replaced", "user")
-			assert.Contains(t, e.Data.Cause.Evidence, "a task of the same workload with another revision took its place ("+c.by+")")
+			assert.Contains(t, e.Data.Cause.Evidence, c.by)
 			assert.Equal(t, "aaaaaaaaaaaa", e.Data.Revision)
 		})
 	}
