@@ -75,7 +75,7 @@ func TestCheckTellsEveryFaultAndTriesTargets(t *testing.T) {
 	out, errs, code := p.run(t, "check", filepath.Join("..", "internal", "config", "testdata", "faults.yaml"))
 	assert.Equal(t, 78, code)
 	assert.Empty(t, out)
-	assert.Len(t, strings.Split(strings.TrimSpace(errs), "\n"), 8, errs)
+	assert.Len(t, strings.Split(strings.TrimSpace(errs), "\n"), 10, errs)
 
 	online := func(arn string) (string, int) {
 		text := "aws: {endpoint: \"" + m.URL + "\"}\nsinks: {pager: {sns: {topic_arn: \"" + arn + "\"}}}\ncollectors: [{docker: {host: \"" + stand.Docker(t).Host + "\"}}]\n"

@@ -49,7 +49,7 @@ func tests(row, condition string) ([]Test, error) {
 func holds(row string, program *vm.Program, e *Evidence) bool {
 	out, err := expr.Run(program, e.seen())
 	if err != nil {
-		e.notes = append(e.notes, fmt.Sprintf("the row %q can't be evaluated here: %s", row, problem(err)))
+		e.notes = append(e.notes, fmt.Sprintf("the row %s can't be evaluated here: %s", row, problem(err)))
 		return false
 	}
 	yes, _ := out.(bool)

@@ -98,8 +98,8 @@ func TestARowThatFailsDoesNotMatchAndSaysSo(t *testing.T) {
 	explained, _ := table.Explain(e)
 	assert.Equal(t, got, explained)
 	require.Len(t, got.Evidence, 3, got.Evidence)
-	assert.Contains(t, got.Evidence[1], `the row "config: first" can't be evaluated here: index out of range`)
-	assert.Contains(t, got.Evidence[2], `the row "config: parse" can't be evaluated here: `)
+	assert.Contains(t, got.Evidence[1], `the row config: first can't be evaluated here: index out of range`)
+	assert.Contains(t, got.Evidence[2], `the row config: parse can't be evaluated here: `)
 	assert.Equal(t, got, table.Classify(e), "nothing is left behind")
 }
 
