@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/moby/moby/api/types/events"
+	"github.com/moby/moby/client"
 
 	"github.com/bellbuoy/bellbuoy/internal/backoff"
 	"github.com/bellbuoy/bellbuoy/schemas/event"
@@ -54,6 +55,8 @@ const (
 
 	inspectTries = 3
 	inspectRetry = 50 * time.Millisecond
+	// inspectPatience is how long a daemon may be away until the identity of a run is made of its event.
+	inspectPatience = 15 * time.Second
 )
 
 func newShard(w *watch, from int64) *shard {
@@ -167,7 +170,7 @@ func (s *shard) event(ctx context.Context, it item) {
 	t := s.machine.tasks[id]
 	ends := action == "die" && (t == nil || t.needsInspect(it.msg))
 	if ends || action == "start" || action == "update" || detail == "unhealthy" {
-		in.facts = s.facts(ctx, id)
+		in.facts = s.facts(ctx, id, action == "start" || action == "die" && (t == nil || t.Started == 0))
 		if ctx.Err() != nil {
 			return // told by the next run, with all there is to know
 		}
@@ -201,32 +204,30 @@ func (s *shard) begin(ctx context.Context, id string, outs []out) (rest []out, o
 	return outs[last:], s.w.ledger.flush(ctx) == nil
 }
 
-// facts asks for a container, again if the answer is lost: the identity of a run hangs on it. It returns
-// nil for one that is gone, and when the daemon does not answer, which must not hold up its events.
-func (s *shard) facts(ctx context.Context, id string) *facts {
-	delay := backoff.New(inspectRetry, time.Second)
-	for try := 1; ; try++ {
+// facts asks for a container, again if the answer is lost. It returns nil for one that is gone, and when
+// the daemon does not answer, which must not hold up its events: unless patient, for the identity of a run
+// hangs on the answer, and while the daemon is away it has no other events.
+func (s *shard) facts(ctx context.Context, id string, patient bool) *facts {
+	begun, delay := time.Now(), backoff.New(inspectRetry, time.Second)
+	for tries := 0; ; {
 		f, err := s.w.inspect(ctx, id)
 		if err == nil {
 			return f
 		}
-		if try == inspectTries || delay.Wait(ctx) != nil {
+		if !patient || !client.IsErrConnectionFailed(err) || time.Since(begun) > inspectPatience {
+			tries++
+		}
+		if tries == inspectTries || delay.Wait(ctx) != nil {
 			s.w.deps.Logger.Debug("container not inspected", "container_id", id, "err", err)
 			return nil
 		}
 	}
 }
 
-// reconcile publishes what a snapshot showed, and counts what an event should have told.
+// reconcile publishes what a snapshot showed.
 func (s *shard) reconcile(ctx context.Context, it item, outs []out) {
-	found := 0
-	for _, o := range outs {
-		if c := o.event.Data.Cause; c == nil || c.Class != "start.error" { // which no event ever tells
-			found++
-		}
-	}
 	if s.publish(ctx, outs) {
-		it.tally.finish(found)
+		it.tally.finish()
 	}
 }
 
@@ -288,6 +289,7 @@ func (s *shard) publish(ctx context.Context, outs []out) bool {
 			s.w.metrics.rejected.Inc()
 			s.w.deps.Logger.Error("event not published", "event_id", o.event.ID, "container_id", o.event.Data.Task.ID, "err", err)
 		}
+		s.w.found.note(&o.event)
 		id := o.event.Data.Task.ID
 		if t := s.machine.tasks[id]; t != nil && o.event.Type == event.TaskStarted {
 			t.Untold = false

@@ -22,11 +22,10 @@ const (
 	ringLookout = int64(time.Second) // how far a repeated snapshot's replay looks back
 )
 
-// tally counts what the shards make of one snapshot.
+// tally counts the items of one snapshot that the shards have not worked off.
 type tally struct {
-	left  atomic.Int64
-	found atomic.Int64 // transitions that no event told
-	done  chan struct{}
+	left atomic.Int64
+	done chan struct{}
 }
 
 func newTally(items int) *tally {
@@ -35,8 +34,7 @@ func newTally(items int) *tally {
 	return t
 }
 
-func (t *tally) finish(found int) {
-	t.found.Add(int64(found))
+func (t *tally) finish() {
 	if t.left.Add(-1) == 0 {
 		close(t.done)
 	}
@@ -83,6 +81,10 @@ func (w *watch) snapshot(ctx context.Context, first bool) error {
 		return err
 	}
 	w.awaitEvents(ctx, marker)
+	if first && !w.blind.since.IsZero() {
+		w.blind.hole = w.blind.hole || oldest > w.blind.reach.Add(w.daemon.skew).UnixNano()
+		w.whole = !w.blind.hole && w.reader.newest.Load() >= marker
+	}
 	w.report(all)
 	t := newTally(len(all) + len(w.shards))
 	for _, f := range all {
@@ -97,7 +99,7 @@ func (w *watch) snapshot(ctx context.Context, first bool) error {
 		return ctx.Err()
 	case <-t.done:
 	}
-	return w.account(ctx, first, oldest, int(t.found.Load()), listed)
+	return w.account(ctx, first, listed)
 }
 
 // look lists and inspects. The list may lag behind, so it gives ids only. A container that went away
@@ -189,21 +191,20 @@ func (w *watch) report(all []*facts) {
 }
 
 // account tells a gap: sight was lost long enough, or the daemon's log does not reach back to then, or
-// the snapshot found what no event had told.
-func (w *watch) account(ctx context.Context, first bool, oldest int64, found int, listed int64) error {
-	now := time.Now()
-	gap := collectors.Gap{From: w.blind.since, To: now, Reason: w.blind.reason, Reconciled: found}
-	tell := w.blind.always || found > 0
+// a snapshot or what came later showed what no event had told.
+func (w *watch) account(ctx context.Context, first bool, listed int64) error {
+	gap := collectors.Gap{From: w.blind.since, To: time.Now(), Reason: w.blind.reason}
+	w.found.move(&gap)
+	tell := w.blind.always || gap.Reconciled > 0
 	switch {
 	case !w.blind.since.IsZero():
-		covered := oldest <= w.blind.since.Add(w.daemon.skew).UnixNano()
-		if !covered {
+		if w.blind.hole {
 			gap.Unknown = []string{
 				"containers that were created and removed within this time",
 				"signals, stop requests and out-of-memory kills of this time",
 			}
 		}
-		tell = tell || !covered || now.Sub(w.blind.since) >= tellBlind
+		tell = tell || w.blind.hole || gap.To.Sub(w.blind.noticed) >= tellBlind
 	case first: // the very first look: nothing was promised before
 		tell = false
 	default:
@@ -211,6 +212,7 @@ func (w *watch) account(ctx context.Context, first bool, oldest int64, found int
 	}
 	if tell {
 		if err := w.deps.Reporter.Gap(ctx, gap); err != nil {
+			w.found.back(&gap)
 			return err
 		}
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/bellbuoy/bellbuoy/collectors"
 	"github.com/bellbuoy/bellbuoy/internal/backoff"
+	"github.com/bellbuoy/bellbuoy/schemas/event"
 )
 
 const (
@@ -49,14 +50,50 @@ type watch struct {
 	version string // of the daemon at the last connect
 	blind   blindness
 	watched int64 // ns, when the last snapshot was taken
+	whole   bool  // the stream of this connection goes on where the one before broke
+	found   losses
 }
 
 // blindness is a loss of sight that has not been told.
 type blindness struct {
-	since  time.Time // zero: none
-	reason string
-	always bool // told even if short
-	down   bool // the daemon did not answer when asked again
+	since   time.Time // the last moment that is known to be covered; zero: none
+	noticed time.Time
+	reach   time.Time // how far back the daemon's log must go for nothing to be lost
+	hole    bool      // once it did not
+	reason  string
+	always  bool // told even if short
+	down    bool // the daemon did not answer when asked again
+}
+
+// losses are counted until a gap tells them.
+type losses struct {
+	reconciled atomic.Int64 // transitions that no event told
+	codes      atomic.Int64 // ends among them without an exit code
+}
+
+// note counts an event that was published.
+func (l *losses) note(e *event.Event) {
+	if e.Data.Observed != event.ObservedReconcile || e.Data.Supersedes != "" {
+		return
+	}
+	if c := e.Data.Cause; c != nil && c.Class == "start.error" {
+		return // no event ever tells it
+	}
+	l.reconciled.Add(1)
+	if e.Type == event.TaskStopped && e.Data.Task.Containers[0].ExitCode == nil {
+		l.codes.Add(1)
+	}
+}
+
+// move hands the counts to a gap.
+func (l *losses) move(g *collectors.Gap) {
+	g.Reconciled, g.UnknownCodes = int(l.reconciled.Swap(0)), int(l.codes.Swap(0))
+}
+
+// back takes back the counts of a gap that was not told.
+func (l *losses) back(g *collectors.Gap) {
+	l.reconciled.Add(int64(g.Reconciled))
+	l.codes.Add(int64(g.UnknownCodes))
 }
 
 func (c *Collector) newWatch(ctx context.Context, cli *client.Client, d daemon) (*watch, error) {
@@ -69,7 +106,8 @@ func (c *Collector) newWatch(ctx context.Context, cli *client.Client, d daemon) 
 	from := d.now()
 	if saved != nil {
 		from = saved.Cursor
-		w.blind = blindness{since: utc(saved.Alive), reason: "Bellbuoy was not running", always: true}
+		alive := utc(saved.Alive)
+		w.blind = blindness{since: alive, noticed: alive, reach: alive, reason: "Bellbuoy was not running", always: true}
 		if !saved.Clean {
 			w.blind.reason = "Bellbuoy ended without a stop and was not running"
 		}
@@ -138,9 +176,19 @@ func (w *watch) connections(ctx context.Context) error {
 }
 
 func (w *watch) lostSight(err error) {
-	if w.blind.since.IsZero() {
-		w.blind = blindness{since: time.Now(), reason: err.Error()}
+	now := time.Now()
+	// A break is noticed later than it happens. Up to the newest event all has been seen.
+	since := utc(max(w.reader.newest.Load(), w.daemon.now()-overlap)).Add(-w.daemon.skew)
+	if since.After(now) {
+		since = now
 	}
+	switch {
+	case w.blind.since.IsZero():
+		w.blind = blindness{since: since, noticed: now, reach: since, reason: err.Error()}
+	case w.whole:
+		w.blind.reach = since // up to here nothing was lost
+	}
+	w.whole = false
 	w.metrics.reconnects.Inc()
 	w.deps.Reporter.Report(collectors.Report{Err: err})
 }
@@ -165,6 +213,9 @@ func (w *watch) connect(ctx context.Context) error {
 	if d.id != w.daemon.id {
 		return fmt.Errorf("%w: %s has id %s, not %s", errOtherDaemon, w.cfg.Host, d.id, w.daemon.id)
 	}
+	if w.blind.down {
+		w.reader.kills.peers.returned(w.blind.since.Add(w.daemon.skew).UnixNano(), w.daemon.now())
+	}
 	w.version = d.version
 	group, ctx := errgroup.WithContext(ctx)
 	open := make(chan struct{})
@@ -180,7 +231,7 @@ func (w *watch) down() {
 		return
 	}
 	w.blind.down = true
-	ended := w.blind.since.Add(w.daemon.skew).UnixNano()
+	ended := w.blind.noticed.Add(w.daemon.skew).UnixNano()
 	if ids := w.reader.kills.together(ended); len(ids) > 1 {
 		for _, s := range w.shards {
 			s.push(item{shutdown: ids})
