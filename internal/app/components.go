@@ -88,10 +88,23 @@ func buildRestart(p parts, name string, c config.Sink) (sinks.Sink, error) {
 	if cfg.Docker == restart.DefaultConfig().Docker {
 		cfg.Docker.Host = p.dockerHost
 	}
+	if cfg.Containerd == restart.DefaultConfig().Containerd {
+		cfg.Containerd.Address = containerdAddressOf(p.config)
+	}
 	return restart.New(cfg, restart.Deps{
 		Name: name, Node: p.config.Node, Publisher: p.publisher, Ledger: p.actions,
 		Logger: p.loggerOf("sink", name), Registerer: p.registerer,
 	})
+}
+
+// containerdAddressOf is where the handler restarts tasks: at the first containerd that is watched.
+func containerdAddressOf(c *config.Config) string {
+	for _, entry := range c.Collectors {
+		if entry.Containerd != nil {
+			return entry.Containerd.Address
+		}
+	}
+	return restart.DefaultConfig().Containerd.Address
 }
 
 func buildConsole(p parts, _ string, c config.Sink) (sinks.Sink, error) {
