@@ -33,6 +33,7 @@ type stop struct {
 	deadline int64 // when it is told even without more evidence, ns of the daemon's clock
 
 	first, class string // id of the event and class of the cause that were told
+	expected     bool   // what that cause said
 }
 
 // lost says what is left of a run whose end nobody saw.
@@ -140,7 +141,7 @@ func (m *machine) tell(t *task, end *stop) out {
 	e := m.stopEvent(t, end, c)
 	t.pending, t.told = nil, end
 	delete(m.held, t.id)
-	end.first, end.class = e.ID, c.Class
+	end.first, end.class, end.expected = e.ID, c.Class, c.Expected
 	o := out{event: e, near: near, line: end.line, done: end.done}
 	if !c.Expected && !end.failed {
 		o.tail = tailOf(t)
@@ -157,7 +158,7 @@ func (m *machine) settle(t *task) []out {
 }
 
 // better uses evidence that came after the end: it settles a pending one, and amends one that was told
-// if that changes its class.
+// if that changes its class or what is wanted.
 func (m *machine) better(t *task, in input) []out {
 	if t.pending != nil {
 		return m.settle(t)
@@ -171,10 +172,10 @@ func (m *machine) better(t *task, in input) []out {
 
 func (m *machine) amend(t *task, end *stop, line int) []out {
 	c, near := m.classify(t, end)
-	if c.Class == end.class {
+	if c.Class == end.class && c.Expected == end.expected {
 		return nil
 	}
-	end.class = c.Class
+	end.class, end.expected = c.Class, c.Expected
 	e := m.stopEvent(t, end, c)
 	e.ID, e.Data.Supersedes = event.NewID(end.first, c.Class), end.first
 	o := out{event: e, near: near, line: line}
