@@ -2,6 +2,7 @@ package docker
 
 import (
 	"cmp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -10,6 +11,7 @@ import (
 	"github.com/moby/moby/api/types/events"
 
 	"github.com/bellbuoy/bellbuoy/collectors"
+	"github.com/bellbuoy/bellbuoy/internal/cause"
 	"github.com/bellbuoy/bellbuoy/internal/redact"
 )
 
@@ -21,7 +23,12 @@ type peers struct {
 	created []peer
 	ended   []peer
 	scaled  map[string]int64 // by swarm service: when it was told to have fewer tasks, ns
+	downs   []down
 }
+
+// down is a time, in ns, in which the daemon did not answer: from the end of its stream until a new one
+// did. What it did then is its own work, for nobody could ask for anything.
+type down struct{ from, to int64 }
 
 // peer is one container of a workload.
 type peer struct {
@@ -34,6 +41,7 @@ type peer struct {
 
 const (
 	peersKept = 512
+	downsKept = 16
 	// beforeStop is how long before the first signal to a container its replacement is created, afterStop
 	// how long after its end, ns.
 	beforeStop = int64(15 * time.Second)
@@ -138,6 +146,28 @@ func (p *peer) revision(old *peer) string {
 		return collectors.Short(p.image)
 	}
 	return redact.Text(p.image)
+}
+
+// returned notes that the daemon is back.
+func (p *peers) returned(from, to int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.downs) == downsKept {
+		p.downs = append(p.downs[:0], p.downs[1:]...)
+	}
+	p.downs = append(p.downs, down{from, to})
+}
+
+func (p *peers) wasDown(at int64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.ContainsFunc(p.downs, func(d down) bool { return d.from <= at && at <= d.to })
+}
+
+// swept reports whether a daemon that came back, instead of one that was killed, ended the task because
+// it still ran.
+func (p *peers) swept(t *task) bool {
+	return slices.ContainsFunc(t.Kills, func(k cause.Kill) bool { return p.wasDown(k.At.UnixNano()) })
 }
 
 func (t *task) peer() peer {

@@ -218,6 +218,8 @@ func (m *machine) evidence(t *task, end *stop) cause.Evidence {
 	if m.peers != nil && !end.failed {
 		e.ReplacedBy, e.Replaced = m.peers.replacement(t, end)
 		e.ScaledIn = !e.Replaced && m.peers.scaledIn(t, end)
+		e.Shutdown = e.Shutdown || m.peers.swept(t)
+		e.RuntimeDown = end.lost.unseen && m.peers.wasDown(end.at)
 	}
 	if end.failed {
 		e.OOMFlag, e.OOMEvent, e.Kills, e.StopEvent, e.Unhealthy = false, false, nil, false, false

@@ -134,7 +134,8 @@ func (t *task) before(action string, at int64) bool {
 	case "create", "start", "die", "destroy":
 		return false // which tell runs apart themselves
 	}
-	return t.Run != "" && at < t.since()
+	const step = int64(time.Millisecond) // stamps may be out of order by less
+	return t.Run != "" && at < t.since()-step
 }
 
 // since is when the run began as well as it is known.
