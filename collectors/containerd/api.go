@@ -28,6 +28,7 @@ import (
 
 const (
 	answerTimeout = 10 * time.Second
+	listTimeout   = time.Minute // containerd asks one shim after the other, 2 s for one that hangs
 	// dialDelay bounds grpc's own pause between dials; the collector has one of its own.
 	dialDelay  = 500 * time.Millisecond
 	maxMessage = 64 << 20 // a list of all tasks comes in one
@@ -134,7 +135,7 @@ func (a *api) container(ctx context.Context, namespace, id string) (*containers.
 // each visits every container of a namespace. They come one by one, because all together may be more
 // than one message can carry.
 func (a *api) each(ctx context.Context, namespace string, visit func(*containers.Container)) error {
-	ctx, cancel := context.WithTimeout(within(ctx, namespace), answerTimeout)
+	ctx, cancel := context.WithTimeout(within(ctx, namespace), listTimeout)
 	defer cancel()
 	stream, err := a.containers.ListStream(ctx, &containers.ListContainersRequest{})
 	for err == nil {
@@ -150,7 +151,7 @@ func (a *api) each(ctx context.Context, namespace string, visit func(*containers
 }
 
 func (a *api) processes(ctx context.Context, namespace string) (map[string]*native.Process, error) {
-	ctx, cancel := context.WithTimeout(within(ctx, namespace), answerTimeout)
+	ctx, cancel := context.WithTimeout(within(ctx, namespace), listTimeout)
 	defer cancel()
 	list, err := a.tasks.List(ctx, &tasks.ListTasksRequest{})
 	if err != nil {

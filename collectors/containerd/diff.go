@@ -58,9 +58,11 @@ func orNone(image string) string {
 
 func (m *machine) compare(t *task, f *facts, fresh bool, d *diff) {
 	if f.pid == 0 || f.status == native.Status_CREATED {
-		if t.running() {
-			m.missed(t, f.at, d)
+		if !t.running() {
+			t.missing = 0
+			return
 		}
+		m.missed(t, f.at, d)
 		return
 	}
 	if !f.running() && !f.stopped() {

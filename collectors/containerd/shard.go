@@ -116,8 +116,7 @@ func (s *shard) handle(ctx context.Context, it item) {
 	case it.record != nil:
 		s.event(ctx, it.record)
 	case it.snap != nil:
-		s.reconcile(ctx, it, s.machine.snapshot(it.snap))
-		s.keep(it.snap.key())
+		s.reconcile(ctx, it, s.machine.snapshot(it.snap), it.snap.key())
 	case it.tally != nil:
 		s.reconcile(ctx, it, s.machine.vanished(it.present, it.listed))
 		s.forgetOthers(it.present)
@@ -148,8 +147,7 @@ func (s *shard) event(ctx context.Context, r *record) {
 		in.witness = s.w.host.kills(t.Cgroup)
 	}
 	in.now = time.Now().UnixNano()
-	s.publish(ctx, s.machine.event(in).outs)
-	s.keep(key)
+	s.publish(ctx, s.machine.event(in).outs, key)
 }
 
 // asks reports whether containerd must be asked about a container before its event is understood: for
@@ -192,8 +190,8 @@ func (s *shard) facts(ctx context.Context, r *record) *facts {
 }
 
 // reconcile publishes what a snapshot showed, and counts what an event should have told.
-func (s *shard) reconcile(ctx context.Context, it item, d diff) {
-	if s.publish(ctx, d.outs) {
+func (s *shard) reconcile(ctx context.Context, it item, d diff, keys ...string) {
+	if s.publish(ctx, d.outs, keys...) {
 		it.tally.finish(len(d.outs), d.unsure)
 	}
 }
@@ -208,8 +206,8 @@ func (s *shard) forgetOthers(present map[string]bool) {
 
 // publish hands events to the stream in order and reports whether all were taken. Starts and stops are
 // saved before, because containerd can't be asked for them again. Only an event that can't be published
-// is left out; a stream that refuses is waited for.
-func (s *shard) publish(ctx context.Context, outs []out) bool {
+// is left out; a stream that refuses is waited for. What is known of the containers and of keys is kept.
+func (s *shard) publish(ctx context.Context, outs []out, keys ...string) bool {
 	for i := range outs {
 		if o := &outs[i]; o.tail != nil {
 			o.event.Data.Task.Log = s.w.host.readTail(ctx, o.tail, s.w.cfg.Logs)
@@ -224,7 +222,10 @@ func (s *shard) publish(ctx context.Context, outs []out) bool {
 		}
 	}
 	for i := range outs {
-		s.keep(outs[i].key)
+		keys = append(keys, outs[i].key)
+	}
+	for _, key := range keys {
+		s.keep(key)
 	}
 	return true
 }
@@ -265,14 +266,11 @@ func (s *shard) send(ctx context.Context, e *event.Event) bool {
 	return true
 }
 
-// keep notes what a restart must remember about a container. While its end is held back, the older
-// memory stays, so that a crash tells the end again.
+// keep notes what a restart must remember about a container.
 func (s *shard) keep(key string) {
-	t := s.machine.tasks[key]
-	switch {
-	case t == nil:
-		s.w.ledger.forget(key)
-	case t.pending == nil:
+	if t := s.machine.tasks[key]; t != nil {
 		s.w.ledger.keep(key, t.remembered())
+		return
 	}
+	s.w.ledger.forget(key)
 }

@@ -17,6 +17,8 @@ const (
 	settle = 200 * time.Millisecond
 	// again is when a second look decides about what the first one missed.
 	again = time.Second
+	// soon is when the look after a connect is checked, should containerd have begun to send later.
+	soon = 5 * time.Second
 )
 
 // tally counts what the shards make of one snapshot.
@@ -52,17 +54,22 @@ func (w *watch) snapshots(ctx context.Context, open <-chan struct{}) error {
 		return err
 	}
 	sighted := time.Now()
-	tick := time.NewTicker(w.cfg.SnapshotEvery)
-	defer tick.Stop()
 	for first := true; ; first = false {
 		if err := w.snapshot(ctx, first, sighted); err != nil {
 			return err
 		}
+		next := w.cfg.SnapshotEvery
+		if first {
+			next = min(next, soon)
+		}
+		timer := time.NewTimer(next)
 		select {
 		case <-ctx.Done():
+			timer.Stop()
 			return ctx.Err()
-		case <-tick.C:
+		case <-timer.C:
 		case <-w.look:
+			timer.Stop()
 		}
 	}
 }

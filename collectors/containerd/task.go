@@ -77,9 +77,11 @@ func (t *task) adopt(f *facts) {
 // running reports a run whose end nobody has told.
 func (t *task) running() bool { return t.Run != "" && !t.Exited }
 
-// remembered is the memory to keep: of the labels only those that decide how a stop is told.
+// remembered is the memory to keep: of the labels only those that decide how a stop is told. An end that
+// is held back is not told yet, so that a crash finds it again.
 func (t *task) remembered() memory {
 	m := t.memory
+	m.Exited = m.Exited && t.pending == nil
 	m.Labels = nil
 	for name, value := range t.Labels {
 		if collectors.Deciding(name) || kept(name) {
