@@ -7,6 +7,10 @@ import (
 
 // Labels that users set, and drills.
 const (
+	// LabelWorkload and LabelRevision say what the task is a replica of, and of which make, where its
+	// orchestrator's own labels don't or say something else.
+	LabelWorkload = "bellbuoy.workload"
+	LabelRevision = "bellbuoy.revision"
 	// LabelOwner is who is told.
 	LabelOwner = "bellbuoy.owner"
 	// LabelLogs is off or a number of lines.
@@ -15,6 +19,9 @@ const (
 	LabelDrill = "bellbuoy.drill"
 
 	ownPrefix = "bellbuoy."
+
+	// oneOff is True on what compose run made: a task beside the service, not one of its replicas.
+	oneOff = "com.docker.compose.oneoff"
 )
 
 // Place is where a task belongs: what it is a replica of, in which scope, and what makes two runs of
@@ -40,7 +47,11 @@ func PlaceOf(labels map[string]string, otherwise Place) Place {
 			break
 		}
 	}
-	p.Revision = Short(p.Revision)
+	if strings.EqualFold(labels[oneOff], "true") {
+		p.Workload += "-run"
+	}
+	p.Workload = cmp.Or(labels[LabelWorkload], p.Workload)
+	p.Revision = Short(cmp.Or(labels[LabelRevision], p.Revision))
 	return p
 }
 
@@ -52,7 +63,7 @@ func Deciding(label string) bool {
 			return true
 		}
 	}
-	return strings.HasPrefix(label, ownPrefix)
+	return label == oneOff || strings.HasPrefix(label, ownPrefix)
 }
 
 // Short keeps as much of a hash as people read.
