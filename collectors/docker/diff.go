@@ -3,6 +3,7 @@ package docker
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"time"
 
 	"github.com/bellbuoy/bellbuoy/schemas/event"
 )
@@ -59,22 +60,34 @@ func (m *machine) snapshot(f *facts) []out {
 	return append(outs, m.foundRunning(t, f)...)
 }
 
-// failedStart tells a start that failed. It leaves no event, only State.Error, until a start works.
+// tryStep is less than two tries to start a container can be apart, ns.
+const tryStep = int64(50 * time.Millisecond)
+
+// failedStart tells a start that failed. It leaves no event, only State.Error, until a start works. That
+// says the same after each try; the network that a try gives back tells them apart. The first has an
+// identity that a snapshot finds, too.
 func (m *machine) failedStart(t *task, f *facts) []out {
 	if f.failure == "" || !f.stopped() {
 		return nil
 	}
 	sum := sha256.Sum256([]byte(f.failure))
 	key := decimal(f.started) + " " + hex.EncodeToString(sum[:8])
-	if key == t.Failed {
+	if key == t.Failed && f.tried <= t.Tried {
 		return nil
 	}
-	t.Failed = key
+	id, at, seen := "failed "+key, f.at, event.ObservedReconcile
+	if f.tried > 0 {
+		at, seen = f.tried, m.seen
+	}
+	if key == t.Failed {
+		id += " " + decimal(f.tried)
+	}
+	t.Failed, t.Tried = key, max(f.at, f.tried)+tryStep
 	if t.Run == "" && f.created < m.from {
 		return nil // nobody knows when; it was not while anybody watched
 	}
 	code := f.code
-	end := &stop{at: f.at, code: &code, failed: true, failure: f.failure, key: "failed " + key, seen: event.ObservedReconcile}
+	end := &stop{at: at, code: &code, failed: true, failure: f.failure, key: id, seen: seen}
 	run, exited, told := t.Run, t.Exited, t.told
 	t.Run = ""
 	o := m.tell(t, end)

@@ -25,6 +25,7 @@ type facts struct {
 	oom               bool
 	code              int64
 	failure           string // State.Error, redacted
+	tried             int64  // when the start that failed was tried, if an event tells
 	health            string
 	healthAt          int64 // end of the last probe
 	probes            probes

@@ -65,7 +65,7 @@ func (w *watch) read(ctx context.Context, open chan<- struct{}) error {
 func (w *watch) receive(m events.Message) {
 	if m.Type == events.NetworkEventType {
 		if id := m.Actor.Attributes["container"]; id != "" && m.Action == events.ActionDisconnect {
-			w.shard(id).push(item{check: id})
+			w.shard(id).push(item{check: id, tried: m.TimeNano})
 		}
 		return
 	}

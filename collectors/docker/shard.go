@@ -18,7 +18,8 @@ type item struct {
 	msg  *events.Message // an event, done after the stream has acknowledged what came of it
 	done func()
 
-	check string // the id of a container whose start may have failed
+	check string // the id of a container whose start may have failed,
+	tried int64  // at this time
 
 	snap    *facts          // what a container is
 	present map[string]bool // all containers of the list that was taken at listed
@@ -141,7 +142,7 @@ func (s *shard) handle(ctx context.Context, it item) {
 	case it.msg != nil:
 		s.event(ctx, it)
 	case it.check != "":
-		s.networkGone(ctx, it.check)
+		s.networkGone(ctx, it.check, it.tried)
 	case it.snap != nil:
 		s.reconcile(ctx, it, s.machine.snapshot(it.snap))
 		s.keep(it.snap.id)
@@ -232,18 +233,18 @@ func (s *shard) reconcile(ctx context.Context, it item, outs []out) {
 }
 
 // networkGone follows a container that gave its network back. One that was not running tried to start
-// in vain, or ended a moment ago.
-func (s *shard) networkGone(ctx context.Context, id string) {
+// in vain, or ended a moment ago and will be started by its restart policy, if by anybody.
+func (s *shard) networkGone(ctx context.Context, id string, tried int64) {
 	t := s.machine.tasks[id]
-	if t == nil || t.Run != "" && (!t.Exited || s.w.daemon.now()-t.Last < soon) {
+	if t == nil || t.Run != "" && (!t.Exited || !t.hasPolicy() && tried-t.Ended < soon) {
 		return
 	}
-	s.ask(ctx, id)
+	s.ask(ctx, id, tried)
 }
 
-// ask inspects a container that should have started, and tells a failure. It returns false when there
-// is nothing to tell yet.
-func (s *shard) ask(ctx context.Context, id string) bool {
+// ask inspects a container that should have started, and tells a failure. tried is when that was, in ns, 0
+// if nothing told. It returns false when there is nothing to tell yet.
+func (s *shard) ask(ctx context.Context, id string, tried int64) bool {
 	f, err := s.w.inspect(ctx, id)
 	if err != nil || f == nil {
 		return err == nil
@@ -252,6 +253,7 @@ func (s *shard) ask(ctx context.Context, id string) bool {
 		return f.status != string(event.StateCreated)
 	}
 	delete(s.checks, id)
+	f.tried = tried
 	s.publish(ctx, s.machine.snapshot(f))
 	s.keep(id)
 	return true
@@ -265,7 +267,7 @@ func (s *shard) overdue(ctx context.Context) {
 		if c.at > now {
 			continue
 		}
-		if c.tries++; s.ask(ctx, id) || c.tries == maxChecks {
+		if c.tries++; s.ask(ctx, id, 0) || c.tries == maxChecks {
 			delete(s.checks, id)
 			continue
 		}

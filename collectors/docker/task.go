@@ -36,6 +36,7 @@ type memory struct {
 	Restarts int64             `json:"rc,omitempty"` // by the restart policy
 	Delay    int64             `json:"rd,omitempty"` // how long the policy waited last, ns
 	Failed   string            `json:"f,omitempty"`  // key of the failed start that was told
+	Tried    int64             `json:"ft,omitempty"` // by when that had failed
 	Last     int64             `json:"t,omitempty"`  // newest event
 	Health   string            `json:"h,omitempty"`
 	Sick     int64             `json:"hu,omitempty"` // since when unhealthy
@@ -137,6 +138,8 @@ func (t *task) before(action string, at int64) bool {
 	const step = int64(time.Millisecond) // stamps may be out of order by less
 	return t.Run != "" && at < t.since()-step
 }
+
+func (t *task) hasPolicy() bool { return t.Policy != "" && t.Policy != "no" }
 
 // since is when the run began as well as it is known.
 func (t *task) since() int64 { return cmp.Or(t.Started, t.Start) }

@@ -203,3 +203,34 @@ func TestHugeLabels(t *testing.T) {
 		assert.Empty(t, m.Labels, "what is saved of a container is small")
 	}
 }
+
+// Nothing but State.Error tells a start that failed, and it says the same after each try.
+func TestEachFailedTryIsTold(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.send("a", "create", nil)
+	try := func(tried int64) []event.Event {
+		return eventsOf(s.m.snapshot(&facts{
+			id: "a", at: s.at, created: s.at, status: "created", code: 127, failure: "exec: nope: not found", tried: tried, policy: "no", name: "web",
+		}))
+	}
+	s.after(time.Second)
+	first := s.stopped(try(s.at - int64(20*time.Millisecond)))
+	assert.Equal(t, event.ObservedStream, first.Data.Observed)
+	assert.Equal(t, s.at-int64(20*time.Millisecond), first.Time.UnixNano())
+	assert.Empty(t, try(s.at-int64(19*time.Millisecond)), "another network of the same try")
+	s.after(time.Minute)
+	assert.Empty(t, try(0), "a snapshot")
+
+	second := s.stopped(try(s.at))
+	assert.Equal(t, "web could not start: the command is missing or can't be executed (exit code 127): exec: nope: not found", second.Data.Message)
+	assert.NotEqual(t, first.ID, second.ID)
+	kept := s.m.tasks["a"].remembered()
+	s.m.tasks["a"] = &task{id: "a", memory: kept}
+	assert.Empty(t, try(s.at), "the same after a restart")
+
+	other := newScene(t)
+	other.at = s.at
+	found := other.m.snapshot(&facts{id: "a", at: s.at, created: s.at, status: "created", code: 127, failure: "exec: nope: not found"})
+	assert.Equal(t, first.ID, other.stopped(eventsOf(found)).ID, "who saw a snapshot only has the same identity")
+}
