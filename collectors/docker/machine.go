@@ -49,6 +49,8 @@ type out struct {
 	tail  *tail // the log to attach; nil for none
 	line  int   // of the record it came from, in a recording
 	done  func()
+	// unseen counts the runs before that of a start which only the daemon's counter tells.
+	unseen int64
 }
 
 // input is one native event, with the inspect that was made for it.
@@ -117,8 +119,10 @@ func (m *machine) event(in input) step {
 	if early && name != "kill" && name != "oom" {
 		return step{ignored: "nobody watched yet"}
 	}
+	var s step
 	t := m.tasks[id]
-	if t == nil {
+	fresh := t == nil
+	if fresh {
 		t = &task{id: id}
 		m.tasks[id] = t
 	}
@@ -127,7 +131,9 @@ func (m *machine) event(in input) step {
 	}
 	t.learn(in.msg)
 	t.Last = max(t.Last, in.msg.TimeNano)
-	var s step
+	if fresh && name != "create" {
+		s.outs = m.bornUnseen(t, in.facts)
+	}
 	if t.before(name, in.msg.TimeNano) {
 		return step{ignored: "it belongs to a run before, and was told then"}
 	}
@@ -170,18 +176,26 @@ func (m *machine) started(t *task, in input, s *step) {
 		policy := f != nil && f.made() > t.Restarts
 		s.outs = append(s.outs, m.lose(t, at, lost{restarted: true, policy: policy})...)
 	}
-	previous := t.State
+	previous, known, unseen := t.State, t.Run != "", int64(0)
+	if fits {
+		unseen = m.unseen(t, f)
+	}
 	t.begin("t"+decimal(at), 0, at)
 	if fits {
 		t.begin(decimal(f.started), f.started, at)
 	}
 	if f != nil {
-		t.waited(f.made())
-		t.Restarts, t.Health = f.made(), f.health
+		made := f.made()
+		if !fits && known {
+			made = min(made, t.Restarts+1) // the inspect shows a later run
+		}
+		t.waited(made)
+		t.Restarts, t.Health = made, f.health
 	}
 	e := m.make(t, event.TaskStarted, t.Run, t.since(), m.seen)
 	e.Data.Task.PreviousState = previous
 	s.add(in, e, t.title()+" started")
+	s.outs[len(s.outs)-1].unseen = unseen
 }
 
 // known reports whether a start event is of the run that was told already, by a snapshot or before.

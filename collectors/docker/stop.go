@@ -79,13 +79,18 @@ func (m *machine) died(t *task, in input, s *step) {
 			return
 		}
 		s.outs = append(s.outs, m.settle(t)...) // the stream lost its start
+		unseen := m.unseen(t, f)
 		t.begin(decimal(f.started), f.started, 0)
-		s.add(in, m.make(t, event.TaskStarted, t.Run, f.started, event.ObservedReconcile), t.title()+" started")
+		s.outs = append(s.outs, m.begunUnseen(t, unseen))
 	}
 	end := &stop{at: at, seen: m.seen, line: in.line, done: in.done, native: &event.Native{Action: "die", TimeNano: decimal(at)}}
 	if f != nil && f.started > 0 && f.started <= at && (t.Run == "" || t.Started == 0 && (t.Start == 0 || f.started <= t.Start)) {
+		unseen, known := m.unseen(t, f), t.Run != ""
 		t.Started = f.started
 		t.Run = cmp.Or(t.Run, decimal(f.started))
+		if !known && f.started >= m.from {
+			s.outs = append(s.outs, m.begunUnseen(t, unseen))
+		}
 	}
 	t.Run = cmp.Or(t.Run, "t"+decimal(at))
 	m.readCode(t, in, end)

@@ -15,7 +15,6 @@ import (
 
 	"github.com/bellbuoy/bellbuoy/collectors"
 	"github.com/bellbuoy/bellbuoy/internal/backoff"
-	"github.com/bellbuoy/bellbuoy/schemas/event"
 )
 
 const (
@@ -63,37 +62,6 @@ type blindness struct {
 	reason  string
 	always  bool // told even if short
 	down    bool // the daemon did not answer when asked again
-}
-
-// losses are counted until a gap tells them.
-type losses struct {
-	reconciled atomic.Int64 // transitions that no event told
-	codes      atomic.Int64 // ends among them without an exit code
-}
-
-// note counts an event that was published.
-func (l *losses) note(e *event.Event) {
-	if e.Data.Observed != event.ObservedReconcile || e.Data.Supersedes != "" {
-		return
-	}
-	if c := e.Data.Cause; c != nil && c.Class == "start.error" {
-		return // no event ever tells it
-	}
-	l.reconciled.Add(1)
-	if e.Type == event.TaskStopped && e.Data.Task.Containers[0].ExitCode == nil {
-		l.codes.Add(1)
-	}
-}
-
-// move hands the counts to a gap.
-func (l *losses) move(g *collectors.Gap) {
-	g.Reconciled, g.UnknownCodes = int(l.reconciled.Swap(0)), int(l.codes.Swap(0))
-}
-
-// back takes back the counts of a gap that was not told.
-func (l *losses) back(g *collectors.Gap) {
-	l.reconciled.Add(int64(g.Reconciled))
-	l.codes.Add(int64(g.UnknownCodes))
 }
 
 func (c *Collector) newWatch(ctx context.Context, cli *client.Client, d daemon) (*watch, error) {
