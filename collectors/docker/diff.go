@@ -41,13 +41,14 @@ func (m *machine) snapshot(f *facts) []out {
 		if t.Run != "" && !t.Exited {
 			outs = append(outs, m.lose(t, f.started, lost{restarted: true, policy: f.made() > t.Restarts})...)
 		}
+		unseen := m.unseen(t, f)
 		t.begin(decimal(f.started), f.started, 0)
 		t.waited(f.made())
 		if f.stopped() && fresh && f.finished < m.from {
 			t.Exited, t.State = true, event.StateStopped // ended before anybody watched
 		} else {
 			t.Restarts, t.Health = f.made(), ""
-			found(m.make(t, event.TaskStarted, t.Run, f.started, event.ObservedReconcile), t.title()+" started")
+			outs = append(outs, m.begunUnseen(t, unseen))
 		}
 	}
 	t.Restarts = f.made()

@@ -192,11 +192,10 @@ func (s *shard) event(ctx context.Context, it item) {
 // crash reads the start again, and by then the container may be gone, and with it what the identity is
 // made of. It returns what is left to publish.
 func (s *shard) begin(ctx context.Context, id string, outs []out) (rest []out, ok bool) {
-	last := len(outs) - 1
-	if last < 0 || outs[last].event.Type != event.TaskStarted {
+	last, t := len(outs)-1, s.machine.tasks[id]
+	if last < 0 || outs[last].event.Type != event.TaskStarted || t.pending != nil {
 		return outs, true
 	}
-	t := s.machine.tasks[id]
 	t.Untold = true
 	if !s.publish(ctx, outs[:last]) { // the end of the run before
 		return nil, false
@@ -291,7 +290,7 @@ func (s *shard) publish(ctx context.Context, outs []out) bool {
 			s.w.metrics.rejected.Inc()
 			s.w.deps.Logger.Error("event not published", "event_id", o.event.ID, "container_id", o.event.Data.Task.ID, "err", err)
 		}
-		s.w.found.note(&o.event)
+		s.w.found.note(o)
 		id := o.event.Data.Task.ID
 		if t := s.machine.tasks[id]; t != nil && o.event.Type == event.TaskStarted {
 			t.Untold = false
