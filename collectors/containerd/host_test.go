@@ -85,7 +85,7 @@ func TestBeginOfAProcess(t *testing.T) {
 	assert.Equal(t, int64(1700000123450000000), h.began(7))
 	assert.Zero(t, h.began(8))
 	assert.Zero(t, h.began(9))
-	mine := host{"/"}.began(uint32(os.Getpid())) //nolint:gosec // a process id
+	mine := host{"/"}.began(uint32(os.Getpid()))
 	assert.WithinDuration(t, time.Now(), utc(mine), time.Hour)
 	boot, err := host{"/"}.bootID()
 	require.NoError(t, err)

@@ -204,8 +204,8 @@ func (s *shard) forgetOthers(present map[string]bool) {
 	}
 }
 
-// publish hands events to the stream in order and reports whether all were taken. Starts and stops are
-// saved before, because containerd can't be asked for them again. Only an event that can't be published
+// publish hands events to the stream in order and reports whether all were taken. What begins and ends is
+// saved before, because containerd can't be asked for it again. Only an event that can't be published
 // is left out; a stream that refuses is waited for. What is known of the containers and of keys is kept.
 func (s *shard) publish(ctx context.Context, outs []out, keys ...string) bool {
 	for i := range outs {
@@ -236,7 +236,7 @@ func (s *shard) save(ctx context.Context, outs []out) bool {
 	unsent := map[string][]json.RawMessage{}
 	for i := range outs {
 		typ := outs[i].event.Type
-		must = must || typ == event.TaskStarted || typ == event.TaskStopped
+		must = must || typ == event.TaskCreated || typ == event.TaskStarted || typ == event.TaskStopped
 		if b, err := event.Append(nil, &outs[i].event); err == nil {
 			unsent[outs[i].key] = append(unsent[outs[i].key], b)
 		}
