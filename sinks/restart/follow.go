@@ -22,25 +22,23 @@ type follower struct {
 	Outcome event.Type `json:"outcome,omitzero"`
 }
 
-// succeed plans what follows the success of an attempt and goes on with it. The plan is made when the
-// success has been told, and forgotten when it is done: then nothing that stands on the task is older than
-// its run, so that a redelivery finds nothing to plan.
+// succeed plans what follows the success of an attempt, when that has been told, and goes on with it. That
+// nothing follows is saved, too: another handler may be at it, and what has followed looks like nothing.
 func (h *Handler) succeed(ctx context.Context, e *event.Event, r *record, a *Attempt) error {
 	supporter, ok := h.restarters[e.Data.Runtime].(Supporter)
-	if !ok || a.Follows != "" || a.Outcome != event.ActionSucceeded && h.cfg.Mode != DryRun {
+	if !ok || a.Followed || a.Follows != "" || a.Outcome != event.ActionSucceeded && h.cfg.Mode != DryRun {
 		return nil
 	}
-	if len(a.After) == 0 {
-		found, err := h.standOn(ctx, supporter, e, a)
-		if err != nil || len(found) == 0 {
-			return err
-		}
-		for _, d := range found {
-			a.After = append(a.After, follower{Dependant: d})
-		}
-		if a, err = h.keep(ctx, e, r); err != nil {
-			return err
-		}
+	found, err := h.standOn(ctx, supporter, e, a)
+	if err != nil {
+		return err
+	}
+	for _, d := range found {
+		a.After = append(a.After, follower{Dependant: d})
+	}
+	a.Followed = len(a.After) == 0
+	if a, err = h.keep(ctx, e, r); err != nil {
+		return err
 	}
 	return h.follow(ctx, e, r, a)
 }
@@ -71,9 +69,9 @@ func (h *Handler) follow(ctx context.Context, e *event.Event, r *record, a *Atte
 		}
 		a.After[i].Outcome = outcome
 		if i == len(a.After)-1 {
-			a.After = nil
+			a.After, a.Followed = nil, true
 		}
-		if a, err = h.keep(ctx, e, r); err != nil || a.After == nil {
+		if a, err = h.keep(ctx, e, r); err != nil || a.Followed {
 			return err
 		}
 	}

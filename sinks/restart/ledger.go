@@ -63,8 +63,11 @@ type Attempt struct {
 	// Follows is the id of the event that told of another task's success, of which this is a consequence.
 	// Such an attempt counts for that task's budget alone.
 	Follows string `json:"follows,omitzero"`
-	// After are the tasks that follow this one; it is empty before that is known and when all is done.
-	After []follower `json:"after,omitzero"`
+	// After are the tasks that follow this one, while they do; Followed says that all is done.
+	After    []follower `json:"after,omitzero"`
+	Followed bool       `json:"followed,omitzero"`
+
+	told bool // that the call is made, by this process and for the last one
 }
 
 // gaveUp remembers that the end of the budget was told, and what was said.

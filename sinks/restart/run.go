@@ -19,6 +19,9 @@ const afterStop = 5 * time.Second
 
 // claim decides about an event that has no attempt yet and claims its run.
 func (h *Handler) claim(ctx context.Context, e *event.Event, r *record) error {
+	if g := r.GaveUp; g != nil && g.Trigger == e.ID {
+		return h.tellGaveUp(ctx, e, g) // that is its end, even if the budget has room meanwhile
+	}
 	if a := r.open(e.Data.Task.ID); a != nil && a.Key != keyOf(e) {
 		return h.outrun(ctx, e, r, a)
 	}
@@ -148,10 +151,7 @@ func (h *Handler) unchanged(ctx context.Context, e *event.Event, r *record) erro
 
 // giveUp tells once that the budget is spent. Until an action is possible again, further stops are silent.
 func (h *Handler) giveUp(ctx context.Context, e *event.Event, r *record, d Decision) error {
-	switch g := r.GaveUp; {
-	case g != nil && g.Trigger == e.ID:
-		return h.tellGaveUp(ctx, e, g)
-	case g != nil && time.Since(g.At) < d.Budget.Window:
+	if g := r.GaveUp; g != nil && time.Since(g.At) < d.Budget.Window {
 		return nil
 	}
 	now := time.Now()
@@ -204,7 +204,8 @@ func (h *Handler) act(ctx context.Context, e *event.Event, r *record, a *Attempt
 		return err
 	}
 	a = r.of(e.ID) // save has made a new list
-	if err := h.publish(ctx, e, a, event.ActionStarted); err != nil {
+	err = h.publish(ctx, e, a, event.ActionStarted)
+	if a.told = err == nil; err != nil {
 		h.logger.Warn("action not told, acting all the same", "event_id", e.ID, "err", err)
 	}
 	if err := h.unchanged(ctx, e, r); err != nil {

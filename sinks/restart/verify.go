@@ -11,12 +11,15 @@ import (
 // begun starts watching the new run.
 func (h *Handler) begun(ctx context.Context, e *event.Event, r *record, a *Attempt, s *State) error {
 	now := time.Now()
+	told := a.told
 	a.Phase, a.NewRun, a.Begun = started, s.Run(), now
 	if err := h.save(ctx, r, now); err != nil {
 		return err
 	}
-	if err := h.publish(ctx, e, a, event.ActionStarted); err != nil {
-		return err
+	if !told {
+		if err := h.publish(ctx, e, a, event.ActionStarted); err != nil {
+			return err
+		}
 	}
 	return again(h.cfg.VerifyAfter, "the new run is being watched")
 }
