@@ -38,6 +38,8 @@ type fakeDaemon struct {
 	hidden     map[string]bool // inspect answers 404
 	logs       map[string]string
 	inspects   int
+	follows    int // logs that were followed
+	following  int // and still are
 	next       int
 }
 
@@ -119,18 +121,26 @@ func (f *fakeDaemon) inspect(w http.ResponseWriter, r *http.Request) {
 }
 
 func (f *fakeDaemon) log(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Query().Get("follow") == "1" {
+		f.followLog(w, r)
+		return
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	text, ok := f.logs[r.PathValue("id")]
 	if !ok {
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(http.StatusNotImplemented)
-		_ = json.NewEncoder(w).Encode(map[string]string{"message": "configured logging driver does not support reading"})
+		noLogKept(w)
 		return
 	}
 	w.Header().Set("Content-Type", "application/vnd.docker.multiplexed-stream")
 	_, _ = w.Write([]byte{1, 0, 0, 0, 0, 0, byte(len(text) >> 8), byte(len(text))})
 	_, _ = w.Write([]byte(text))
+}
+
+func noLogKept(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusNotImplemented)
+	_ = json.NewEncoder(w).Encode(map[string]string{"message": "configured logging driver does not support reading"})
 }
 
 func (f *fakeDaemon) events(w http.ResponseWriter, r *http.Request) {

@@ -38,6 +38,9 @@ type shard struct {
 	machine *machine
 	checks  map[string]check // by container: created, but not seen to start
 
+	followers map[string]*follower // by container
+	reading   sync.WaitGroup       // of them
+
 	mu    sync.Mutex // guards queue
 	queue []item
 	wake  chan struct{}
@@ -63,7 +66,7 @@ const (
 func newShard(w *watch, from int64) *shard {
 	m := newMachine(origin{w.deps.Site, w.deps.Node, w.daemon.id}, w.table, from)
 	m.acting, m.peers = w.deps.Acting, &w.reader.kills.peers
-	return &shard{w: w, machine: m, checks: map[string]check{}, wake: make(chan struct{}, 1)}
+	return &shard{w: w, machine: m, checks: map[string]check{}, followers: map[string]*follower{}, wake: make(chan struct{}, 1)}
 }
 
 // push never blocks.
@@ -91,6 +94,9 @@ func (s *shard) pop() (it item, ok bool) {
 }
 
 func (s *shard) run(ctx context.Context) {
+	ctx, stop := context.WithCancel(ctx)
+	defer s.reading.Wait()
+	defer stop()
 	for ctx.Err() == nil {
 		if it, ok := s.pop(); ok {
 			s.handle(ctx, it)
@@ -146,8 +152,14 @@ func (s *shard) handle(ctx context.Context, it item) {
 	case it.snap != nil:
 		s.reconcile(ctx, it, s.machine.snapshot(it.snap))
 		s.keep(it.snap.id)
+		s.follow(ctx, it.snap.id)
 	case it.tally != nil:
 		s.reconcile(ctx, it, s.machine.vanished(it.present, it.listed))
+		for id := range s.followers {
+			if s.machine.tasks[id] == nil {
+				s.unfollow(id)
+			}
+		}
 	case it.replaced != "":
 		s.publish(ctx, s.machine.replaced(it.replaced))
 	case it.shutdown != nil:
@@ -178,6 +190,9 @@ func (s *shard) event(ctx context.Context, it item) {
 	}
 	in.now = s.w.daemon.now()
 	step := s.machine.event(in)
+	if action == "start" {
+		s.follow(ctx, id) // before all else: it may be over in a moment
+	}
 	outs, ok := s.begin(ctx, id, step.outs)
 	if !ok || !s.publish(ctx, outs) {
 		return
@@ -185,6 +200,9 @@ func (s *shard) event(ctx context.Context, it item) {
 	s.keep(id) // before the cursor moves: what is saved together must agree
 	if !step.held {
 		it.done()
+	}
+	if action == "destroy" {
+		s.unfollow(id)
 	}
 }
 
@@ -281,7 +299,7 @@ func (s *shard) publish(ctx context.Context, outs []out) bool {
 	for i := range outs {
 		o := &outs[i]
 		if o.tail != nil {
-			o.event.Data.Task.Log = readTail(ctx, s.w.cli, o.tail, s.w.cfg.Logs)
+			o.event.Data.Task.Log = s.tail(ctx, o.tail)
 		}
 		if err := s.w.deps.Publisher.Publish(ctx, o.event); err != nil {
 			if ctx.Err() != nil {

@@ -45,6 +45,8 @@ type watch struct {
 	queued atomic.Int64 // items in all queues
 	drain  chan struct{}
 
+	followed atomic.Int64 // logs that are being followed
+
 	reader  *reader
 	version string // of the daemon at the last connect
 	blind   blindness
