@@ -39,6 +39,13 @@ func TestLosses(t *testing.T) {
 		"the first that is told of a container is its end": {func(s *scene) []out {
 			return s.outs("die", s.ended(2))
 		}, 2, 0, 2},
+		"the first that is told is an end, and a later run has begun": {func(s *scene) []out {
+			later := s.running("always", 2)
+			later.created, later.started = 1, s.at+int64(time.Second)
+			outs := s.outs("die", later)
+			s.at = later.started
+			return append(outs, s.outs("start", later)...)
+		}, 1, 0, 1},
 		"it was begun by hand": {func(s *scene) []out {
 			s.send("a", "start", s.running("always", 7))
 			s.at += int64(time.Minute)

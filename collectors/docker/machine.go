@@ -20,7 +20,7 @@ type machine struct {
 	origin
 	table  cause.Table
 	seen   event.Observed       // how events of the stream are marked
-	acting func(id string) bool // whether a restart handler acts on a container now; nil: never
+	acting func(id, run string) bool // whether a restart handler ends this run; nil: never
 	holds  func(*task, *stop) time.Duration
 	guess  bool   // whether it is a guess that the daemon went down
 	near   bool   // whether the rows that nearly matched are told
@@ -186,8 +186,12 @@ func (m *machine) started(t *task, in input, s *step) {
 	}
 	if f != nil {
 		made := f.made()
-		if !fits && known {
-			made = min(made, t.Restarts+1) // the inspect shows a later run
+		switch {
+		case fits:
+		case known: // the inspect shows a later run
+			made = min(made, t.Restarts+1)
+		case f.created >= m.from:
+			made = 0
 		}
 		t.waited(made)
 		t.Restarts, t.Health = made, f.health

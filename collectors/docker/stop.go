@@ -113,7 +113,9 @@ func (t *task) needsInspect(m *events.Message) bool {
 // attribute unless a label may have forged it, else none.
 func (m *machine) readCode(t *task, in input, end *stop) {
 	if f := in.facts; f != nil {
-		t.Restarts = max(t.Restarts, f.made())
+		if f.started == t.Started {
+			t.Restarts = max(t.Restarts, f.made())
+		}
 		if f.stopped() && f.started == t.Started && f.started > 0 && f.failure == "" {
 			end.code, end.oomFlag = &f.code, f.oom
 			return
@@ -216,7 +218,7 @@ func (m *machine) evidence(t *task, end *stop) cause.Evidence {
 		Task: t.identity(), ExitCode: end.code, CodeFrom: end.codeFrom, OOMFlag: end.oomFlag, OOMEvent: t.OOM, Kills: killsOf(t, end), StopSignal: t.stopSignal,
 		StopEvent: t.Stop, StoppedAt: utc(end.at), Removed: end.removed, AutoRemove: t.Auto,
 		StartFailed: end.failed, StateError: end.failure, Unhealthy: t.Health == "unhealthy", ProbeEvery: t.probeEvery,
-		RestartPolicy: t.Policy, Restarts: t.Restarts, Service: isService(t), OwnAction: m.acting != nil && m.acting(t.id),
+		RestartPolicy: t.Policy, Restarts: t.Restarts, Service: isService(t), OwnAction: m.acting != nil && !end.failed && m.acting(t.id, t.Run),
 		Shutdown: t.shutdown, Together: t.together,
 		Unseen: end.lost.unseen, Restarted: end.lost.restarted, PolicyRestarted: end.lost.policy,
 	}
