@@ -70,8 +70,8 @@ type Near struct {
 const maxNear = 3
 
 // Explain returns the cause that Classify returns, and the rows before the matching one of which all
-// tests but one hold, the most that hold first, at most 3. Of the built-in rows those of a single test
-// are left out, for they are all near.
+// tests but one hold, the most that hold first, at most 3. Left out are rows of the same class, which
+// would change nothing, and built-in rows of a single test, for they are all near.
 func (t Table) Explain(e Evidence) (event.Cause, []Near) {
 	var near []Near
 	for i := range t {
@@ -91,9 +91,11 @@ func (t Table) Explain(e Evidence) (event.Cause, []Near) {
 			near = append(near, Near{Rule: rule.Name, Class: rule.Class, Missing: missing, held: len(rule.When) - 1})
 		}
 	}
-	slices.SortStableFunc(near, func(a, b Near) int { return cmp.Compare(b.held, a.held) })
 	e.notes = nil // Classify takes them again, from the same tests
-	return t.Classify(e), near[:min(len(near), maxNear)]
+	c := t.Classify(e)
+	near = slices.DeleteFunc(near, func(n Near) bool { return n.Class == c.Class })
+	slices.SortStableFunc(near, func(a, b Near) int { return cmp.Compare(b.held, a.held) })
+	return c, near[:min(len(near), maxNear)]
 }
 
 func (r *Rule) matches(e *Evidence) bool {

@@ -1,13 +1,13 @@
 package cause
 
 import (
-	"fmt"
+	"strconv"
 	"strings"
 )
 
 // evidence lists what is known, most telling first, for people.
 func evidence(e *Evidence) []string {
-	var n notes
+	n := make(notes, 0, usual+len(e.notes))
 	n.requests(e)
 	n.ending(e)
 	n.circumstances(e)
@@ -16,24 +16,37 @@ func evidence(e *Evidence) []string {
 
 type notes []string
 
-func (n *notes) add(when bool, format string, args ...any) {
+// usual is how many notes an end has at most, as a rule.
+const usual = 6
+
+// add takes a text that costs nothing to make; others stand behind a condition of their own, because
+// hardly any of them is ever true.
+func (n *notes) add(when bool, text string) {
 	if when {
-		*n = append(*n, fmt.Sprintf(format, args...))
+		*n = append(*n, text)
 	}
 }
 
 func (n *notes) requests(e *Evidence) {
 	n.add(e.OwnAction, "a restart handler of Bellbuoy was acting on the task")
 	n.add(e.StartFailed, "no process was started")
-	n.add(e.StateError != "", "the runtime said: %s", strings.TrimSpace(e.StateError))
+	if e.StateError != "" {
+		n.add(true, "the runtime said: "+strings.TrimSpace(e.StateError))
+	}
 	n.add(e.Shutdown && !e.Unseen, "the runtime's event stream ended right after")
 	n.add(e.Shutdown && e.Unseen, "the host or the runtime went down at that time")
-	n.add(e.Together > 1, "%d tasks were asked to stop within a second", e.Together)
+	if e.Together > 1 {
+		n.add(true, strconv.Itoa(e.Together)+" tasks were asked to stop within a second")
+	}
 	again := e.ReplacedBy != "" && e.ReplacedBy == e.Task.Revision
-	n.add(e.Replaced && !again, "a task of the same workload with another revision took its place%s", inBrackets(e.ReplacedBy))
+	if e.Replaced && !again {
+		n.add(true, "a task of the same workload with another revision took its place"+inBrackets(e.ReplacedBy))
+	}
 	n.add(e.Replaced && again, "a new task of the same workload and revision took its place")
 	n.add(e.ScaledIn, "its service wants fewer tasks than before")
-	n.add(len(e.Kills) > 0, "sent through the API: %s%s", sent(e.Kills), distance(e))
+	if len(e.Kills) > 0 {
+		n.add(true, "sent through the API: "+sent(e.Kills)+distance(e))
+	}
 	n.add(e.StopEvent, "the runtime reported a completed stop request")
 	n.add(e.ExplicitlyStopped, "whoever stopped the task marked it as stopped on purpose")
 	n.add(e.Removed, "the task was removed right after")
@@ -49,7 +62,7 @@ func (n *notes) ending(e *Evidence) {
 		if e.CodeFrom != "" {
 			from = ", as " + e.CodeFrom + " says"
 		}
-		n.add(true, "exit code %d%s%s", *e.ExitCode, inBrackets(SignalOf(*e.ExitCode)), from)
+		n.add(true, "exit code "+strconv.FormatInt(*e.ExitCode, 10)+inBrackets(SignalOf(*e.ExitCode))+from)
 	} else {
 		n.add(!e.StartFailed, "the exit code is not known")
 	}
@@ -61,18 +74,24 @@ func (n *notes) ending(e *Evidence) {
 }
 
 func (n *notes) circumstances(e *Evidence) {
-	n.add(e.Unhealthy, "the health probe had failed for %s", Duration(e.UnhealthyFor))
+	if e.Unhealthy {
+		n.add(true, "the health probe had failed for "+Duration(e.UnhealthyFor))
+	}
 	n.add(e.Unseen, "no event told of it: it happened while nobody could see")
 	n.add(e.Restarted && e.PolicyRestarted, "the restart policy had started another run by then")
 	n.add(e.Restarted && !e.PolicyRestarted, "another run had been started by then, not by the restart policy")
-	n.add(e.Ran > 0, "ran for %s", Duration(e.Ran))
+	if e.Ran > 0 {
+		n.add(true, "ran for "+Duration(e.Ran))
+	}
 	if e.RestartPolicy != "" && e.RestartPolicy != "no" {
 		next := ""
 		if e.NextRestart > 0 {
 			next = ", which starts it again in " + Duration(e.NextRestart)
 		}
-		n.add(true, "restart policy %s%s", e.RestartPolicy, next)
-		n.add(e.Restarts > 0, "the policy had restarted it %s", times(e.Restarts))
+		n.add(true, "restart policy "+e.RestartPolicy+next)
+		if e.Restarts > 0 {
+			n.add(true, "the policy had restarted it "+times(e.Restarts))
+		}
 	}
 }
 
@@ -80,7 +99,7 @@ func times(n int64) string {
 	if n == 1 {
 		return "once"
 	}
-	return fmt.Sprintf("%d times", n)
+	return strconv.FormatInt(n, 10) + " times"
 }
 
 func distance(e *Evidence) string {

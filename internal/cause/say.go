@@ -11,24 +11,47 @@ import (
 func Placeholders() []string { return []string{"code", "signal", "after", "error", "sent", "policy"} }
 
 func fill(say string, e *Evidence) string {
-	if !strings.Contains(say, "{") {
+	before, rest, found := strings.Cut(say, "{")
+	if !found {
 		return say
 	}
-	code, signal, after, by := "an unknown exit code", "a signal", "", ""
-	if e.ExitCode != nil {
-		code = "exit code " + strconv.FormatInt(*e.ExitCode, 10)
-		signal = cmp.Or(SignalOf(*e.ExitCode), signal)
+	b := make([]byte, 0, len(say)+32)
+	for found {
+		name, after, closed := strings.Cut(rest, "}")
+		if b = append(b, before...); !closed {
+			b = append(b, '{')
+			before, rest, found = strings.Cut(rest, "{")
+			continue
+		}
+		b = append(b, value(name, e)...)
+		before, rest, found = strings.Cut(after, "{")
 	}
-	if e.Ran > 0 {
-		after = " after " + Duration(e.Ran)
+	return string(append(b, before...))
+}
+
+// value is what stands for a placeholder.
+func value(name string, e *Evidence) string {
+	switch {
+	case name == "code" && e.ExitCode == nil:
+		return "an unknown exit code"
+	case name == "code":
+		return "exit code " + strconv.FormatInt(*e.ExitCode, 10)
+	case name == "signal" && e.ExitCode != nil:
+		return cmp.Or(SignalOf(*e.ExitCode), "a signal")
+	case name == "signal":
+		return "a signal"
+	case name == "after" && e.Ran > 0:
+		return " after " + Duration(e.Ran)
+	case name == "sent" && len(e.Kills) > 0:
+		return " (" + sent(e.Kills) + ")"
+	case name == "policy":
+		return cmp.Or(e.RestartPolicy, "no")
+	case name == "error":
+		return cmp.Or(strings.TrimSpace(e.StateError), "no reason given")
+	case name == "after" || name == "sent":
+		return ""
 	}
-	if len(e.Kills) > 0 {
-		by = " (" + sent(e.Kills) + ")"
-	}
-	return strings.NewReplacer(
-		"{code}", code, "{signal}", signal, "{after}", after, "{policy}", cmp.Or(e.RestartPolicy, "no"), "{sent}", by,
-		"{error}", cmp.Or(strings.TrimSpace(e.StateError), "no reason given"),
-	).Replace(say)
+	return "{" + name + "}"
 }
 
 func sent(kills []Kill) string {
