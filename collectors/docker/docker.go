@@ -29,8 +29,8 @@ type Deps struct {
 	Registerer prometheus.Registerer // nil keeps metrics to itself
 	// Rules go in front of the table of causes.
 	Rules cause.Table
-	// Acting says whether a restart handler acts on a container right now; nil: never.
-	Acting func(container string) bool
+	// Acting says whether a restart handler ends this run of a container; nil: never.
+	Acting func(container, run string) bool
 }
 
 // Collector watches one daemon.

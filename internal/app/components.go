@@ -33,9 +33,9 @@ type parts struct {
 	actions    *bus.Bucket
 	aws        *awsclient.Loader
 	dockerHost string
-	// acting says whether a restart handler acts on a container now, so that the collector does not take
+	// acting says whether a restart handler ends this run of a container, so that the collector does not take
 	// our own restart for an operator's stop.
-	acting func(container string) bool
+	acting func(container, run string) bool
 }
 
 // sinkTable is every kind of sink: to add one is to add a line here and a field to config.Sink.
@@ -127,8 +127,8 @@ func buildContainerd(p parts, link *collectors.Link, c config.Collector) (collec
 	if err != nil {
 		return nil, err
 	}
-	return containerd.New(*c.Containerd, containerd.Deps{
-		Site: p.config.Site, Node: p.config.Node, Publisher: link, Reporter: link, Cursors: p.cursors, Acting: p.acting, Rules: rules,
+	return containerd.New(*c.Containerd, containerd.Deps{ // no handler ends a run there
+		Site: p.config.Site, Node: p.config.Node, Publisher: link, Reporter: link, Cursors: p.cursors, Rules: rules,
 		Logger: p.loggerOf("collector", "containerd"), Registerer: p.registerer,
 	})
 }

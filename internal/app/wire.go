@@ -140,10 +140,10 @@ func (w *wiring) buildCollectors(ctx context.Context, cfg *config.Config, ps par
 	return s, nil
 }
 
-// acting says whether one of the restart handlers acts on the container now.
-func (w *wiring) acting(container string) bool {
+// acting says whether one of the restart handlers ends this run of the container.
+func (w *wiring) acting(container, run string) bool {
 	for _, s := range w.sinks {
-		if a, ok := s.(interface{ Acting(task string) bool }); ok && a.Acting(container) {
+		if a, ok := s.(interface{ Acting(task, run string) bool }); ok && a.Acting(container, run) {
 			return true
 		}
 	}

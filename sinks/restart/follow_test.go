@@ -80,7 +80,7 @@ func (w *world) about(task string) (told []event.Event, words []string) {
 func TestWhatStandsOnATaskIsRestartedAfterIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
-		w.stand("side", nil, "a")
+		side := w.stand("side", nil, "a").Run()
 		w.stand("web", nil, "side", "a").Health = "healthy"
 		newer := w.stand("newer", nil, "a")
 		w.stand("stopped", nil, "a").Running = false
@@ -94,8 +94,8 @@ func TestWhatStandsOnATaskIsRestartedAfterIt(t *testing.T) {
 		_, err = deliver(t.Context(), h, e)
 		require.NoError(t, err)
 		require.Equal(t, []string{"start a", "restart side"}, w.called(), "one after the other")
-		require.True(t, h.Acting("side"))
-		require.False(t, h.Acting("web"))
+		require.True(t, h.Acting("side", side))
+		require.False(t, h.Acting("web", side))
 		finish(t, h, e)
 		finish(t, w.handler(t), e)
 		require.Equal(t, []string{"start a", "restart side", "restart web"}, w.called())

@@ -68,7 +68,7 @@ type Handler struct {
 	metrics    *metrics
 
 	mu    sync.Mutex
-	stops map[string]time.Time // under mu: tasks that this handler stops, until when
+	stops map[string]ending // under mu: by task, the run that this handler ends
 }
 
 var _ sinks.Sink = (*Handler)(nil)
@@ -84,7 +84,7 @@ func New(cfg Config, deps Deps) (*Handler, error) {
 	}
 	h := &Handler{
 		cfg: cfg, name: deps.Name, node: deps.Node, publisher: deps.Publisher, ledger: deps.Ledger,
-		restarters: deps.Restarters, logger: deps.Logger, stops: map[string]time.Time{},
+		restarters: deps.Restarters, logger: deps.Logger, stops: map[string]ending{},
 	}
 	if h.logger == nil {
 		h.logger = slog.New(slog.DiscardHandler)
@@ -245,23 +245,30 @@ func again(after time.Duration, why string) error {
 	return &sinks.Throttled{After: max(after, time.Millisecond), Err: errors.New(why)}
 }
 
-// Acting tells whether this handler stops the task now, so that a collector does not take the stop for an
-// operator's.
-func (h *Handler) Acting(task string) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return time.Now().Before(h.stops[task])
+// ending is a run that this handler ends, or has just ended.
+type ending struct {
+	run   string
+	until time.Time
 }
 
-// mark notes until when a stop of the task is the handler's own.
-func (h *Handler) mark(task string, until time.Time) {
+// Acting tells whether this handler ends this run of the task, so that a collector does not take the stop for
+// an operator's. The end of the run after it is no longer the handler's.
+func (h *Handler) Acting(task, run string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	e, ok := h.stops[task]
+	return ok && e.run == run && time.Now().Before(e.until)
+}
+
+// mark notes until when a stop of the target's run is the handler's own.
+func (h *Handler) mark(t Target, until time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := time.Now()
-	for id, end := range h.stops {
-		if now.After(end) {
+	for id, e := range h.stops {
+		if now.After(e.until) {
 			delete(h.stops, id)
 		}
 	}
-	h.stops[task] = until
+	h.stops[t.ID] = ending{t.Run, until}
 }

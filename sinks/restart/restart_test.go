@@ -59,7 +59,8 @@ func TestAnUnhealthyTaskIsRestarted(t *testing.T) {
 		w := newWorld()
 		e := w.unhealthy("a")
 		h := w.handler(t)
-		require.False(t, h.Acting("a"))
+		run := e.Data.Task.Run
+		require.False(t, h.Acting("a", run))
 		w.slow = 3 * time.Second
 		done := make(chan struct{})
 		go func() {
@@ -67,9 +68,12 @@ func TestAnUnhealthyTaskIsRestarted(t *testing.T) {
 			finish(t, h, e)
 		}()
 		<-time.After(time.Second)
-		require.True(t, h.Acting("a"), "the stop within a restart is the handler's own")
+		require.True(t, h.Acting("a", run), "the stop within a restart is the handler's own")
 		<-done
-		require.False(t, h.Acting("a"))
+		require.True(t, h.Acting("a", run), "its event may be late")
+		require.False(t, h.Acting("a", w.last().Data.Action.Run), "the end of the new run is not")
+		<-time.After(afterStop)
+		require.False(t, h.Acting("a", run))
 		require.Equal(t, []string{"restart a"}, w.called())
 		require.Equal(t, []string{"requested", "started", "succeeded"}, w.told())
 	})

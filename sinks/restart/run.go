@@ -14,8 +14,8 @@ import (
 // and publishes again what a crash may have swallowed. The ids of these events are fixed, so that nobody
 // sees one twice.
 
-// afterStop is how long the stop of a restart may still be on its way to a collector.
-const afterStop = 5 * time.Second
+// afterStop is how long the stop of a restart may still be on its way to a collector that is blind now.
+const afterStop = 10 * time.Minute
 
 // claim decides about an event that has no attempt yet and claims its run.
 func (h *Handler) claim(ctx context.Context, e *event.Event, r *record) error {
@@ -273,8 +273,8 @@ func (h *Handler) call(ctx context.Context, r Restarter, kind Kind, t Target, a 
 	if kind == Start {
 		return r.Start(ctx, t)
 	}
-	h.mark(a.Task, time.Now().Add(lease))
-	defer func() { h.mark(a.Task, time.Now().Add(afterStop)) }()
+	h.mark(t, time.Now().Add(lease))
+	defer func() { h.mark(t, time.Now().Add(afterStop)) }()
 	return r.Restart(ctx, t)
 }
 
