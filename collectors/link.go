@@ -151,7 +151,7 @@ func lost(g Gap) string {
 // the same event, of which the stream keeps one.
 func (l *Link) Conflict(ctx context.Context, c Conflict) error {
 	e := l.event(event.CollectorConflict, c.Since)
-	opened := event.NewID("collector", "conflict", c.Key, stamp(c.Since))
+	opened := event.NewID("collector", "conflict", c.Key)
 	e.ID = opened
 	e.Data.Collector.From, e.Data.Collector.Peer, e.Data.Collector.Reason = c.Since.UTC(), c.Peer, c.Advice
 	e.Data.Message = fmt.Sprintf("%s and %s watch the same runtime: %s", c.Self, c.Peer, c.Advice)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"slices"
 	"strings"
@@ -21,6 +20,7 @@ import (
 
 // Deps is what a collector needs from outside.
 type Deps struct {
+	Name       string // the collector's in the config; empty is docker
 	Site, Node string
 	Publisher  collectors.Publisher
 	Reporter   collectors.Reporter   // nil: nobody is told what the collector sees
@@ -29,7 +29,7 @@ type Deps struct {
 	Registerer prometheus.Registerer // nil keeps metrics to itself
 	// Rules go in front of the table of causes.
 	Rules cause.Table
-	// Acting says whether a restart handler ends this run of a container; nil: never.
+	// Acting says whether a restart handler ends this run of a container right now; nil: never.
 	Acting func(container, run string) bool
 }
 
@@ -51,6 +51,7 @@ func New(cfg Config, deps Deps) (*Collector, error) {
 	if deps.Publisher == nil || deps.Site == "" || deps.Node == "" {
 		return nil, errors.New("docker collector needs a publisher, a site and a node")
 	}
+	deps.Name = cmp.Or(deps.Name, "docker")
 	deps.Logger = cmp.Or(deps.Logger, slog.New(slog.DiscardHandler))
 	if deps.Reporter == nil {
 		deps.Reporter = silent{}
@@ -68,15 +69,15 @@ func (c *Config) Check(ctx context.Context) error {
 		return err
 	}
 	once := &Collector{cfg: *c}
-	cli, err := once.client()
+	conn, err := c.connect()
 	if err != nil {
 		return fmt.Errorf("make client of the Docker daemon at %s: %w", c.Host, err)
 	}
-	defer cli.Close() //nolint:errcheck // it closes idle connections
-	if _, err := once.inquire(ctx, cli); err != nil {
+	defer conn.close()
+	if _, err := once.inquire(ctx, conn); err != nil {
 		return err
 	}
-	if _, err := cli.ContainerList(ctx, client.ContainerListOptions{All: true, Limit: 1}); err != nil {
+	if _, err := conn.ContainerList(ctx, client.ContainerListOptions{All: true, Limit: 1}); err != nil {
 		return once.describe(err)
 	}
 	return nil
@@ -90,49 +91,52 @@ func (silent) Conflict(context.Context, collectors.Conflict) error { return nil 
 
 const (
 	firstRetry = 100 * time.Millisecond
-	lastRetry  = 2 * time.Second // what lives and is removed while nobody asks can't be known
+	lastRetry  = 10 * time.Second
 )
 
 // Run watches the daemon until ctx ends, through restarts of the daemon. It returns an error if the
 // cursor can't be read or another daemon answers at the same address.
 func (c *Collector) Run(ctx context.Context) error {
-	cli, err := c.client()
+	conn, err := c.cfg.connect()
 	if err != nil {
 		return fmt.Errorf("make client of the Docker daemon at %s: %w", c.cfg.Host, err)
 	}
-	defer cli.Close() //nolint:errcheck // it closes idle connections
-	d, err := c.greet(ctx, cli)
+	defer conn.close()
+	d, err := c.greet(ctx, conn)
 	if err != nil {
 		return nil // ctx ended
 	}
-	w, err := c.newWatch(ctx, cli, d)
+	if d.podman {
+		c.deps.Logger.Info("this is podman: it is watched as well as its docker api allows", "version", d.version)
+	}
+	w, err := c.newWatch(ctx, conn, d)
 	if err != nil {
 		return err
 	}
 	return w.run(ctx)
 }
 
-func (c *Collector) client() (*client.Client, error) {
-	options := []client.Opt{client.WithHost(c.cfg.Host), client.WithUserAgent("bellbuoy")}
-	if t := c.cfg.TLS; t != (TLS{}) {
-		options = append(options, client.WithTLSClientConfig(t.CA, t.Cert, t.Key))
-	}
-	return client.New(options...)
-}
-
 // daemon is who answers at the address.
 type daemon struct {
-	id, version string
-	skew        time.Duration // of its clock against ours
+	// id and the name of its host identify it: copies of one disk image have the same id.
+	id, host, version string
+	podman            bool
+	*clock
 }
 
-func (d daemon) now() int64 { return time.Now().Add(d.skew).UnixNano() }
+// engine identifies the daemon in events: the same for everybody who watches it, another for its clones.
+func (d daemon) engine() string {
+	if d.host == "" {
+		return d.id
+	}
+	return d.id + " " + d.host
+}
 
 // greet asks until the daemon answers; the error is that of ctx.
-func (c *Collector) greet(ctx context.Context, cli *client.Client) (daemon, error) {
+func (c *Collector) greet(ctx context.Context, conn *connection) (daemon, error) {
 	delay := backoff.New(firstRetry, lastRetry)
 	for {
-		d, err := c.inquire(ctx, cli)
+		d, err := c.inquire(ctx, conn)
 		if err == nil {
 			return d, nil
 		}
@@ -146,28 +150,25 @@ func (c *Collector) greet(ctx context.Context, cli *client.Client) (daemon, erro
 }
 
 // inquire asks the daemon who it is and what time it has.
-func (c *Collector) inquire(ctx context.Context, cli *client.Client) (daemon, error) {
+func (c *Collector) inquire(ctx context.Context, conn *connection) (daemon, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
-	info, err := cli.Info(ctx, client.InfoOptions{})
+	asked := time.Now()
+	info, err := conn.Info(ctx, client.InfoOptions{})
+	answered := time.Now()
 	if err != nil {
 		return daemon{}, c.describe(err)
 	}
-	d := daemon{id: info.Info.ID, version: info.Info.ServerVersion}
 	if t, err := time.Parse(time.RFC3339Nano, info.Info.SystemTime); err == nil {
-		d.skew = time.Until(t)
+		conn.clock.set(t, asked, answered)
 	}
-	if d.skew.Abs() < time.Second {
-		d.skew = 0 // the time of the answer's way, not another clock
+	d := daemon{id: info.Info.ID, host: info.Info.Name, version: info.Info.ServerVersion, clock: conn.clock}
+	// A proxy may refuse this question.
+	if version, err := conn.ServerVersion(ctx, client.ServerVersionOptions{}); err == nil {
+		d.version = cmp.Or(version.Version, d.version)
+		for _, part := range version.Components {
+			d.podman = d.podman || strings.HasPrefix(part.Name, "Podman")
+		}
 	}
 	return d, nil
-}
-
-// describe says what was attempted and, where it is known, what to do.
-func (c *Collector) describe(err error) error {
-	hint := ""
-	if errors.Is(err, fs.ErrPermission) || strings.Contains(err.Error(), "permission denied") {
-		hint = "; run as root or as a member of the group that owns the socket"
-	}
-	return fmt.Errorf("ask the Docker daemon at %s: %w%s", c.cfg.Host, err, hint)
 }

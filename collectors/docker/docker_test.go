@@ -163,7 +163,20 @@ func TestCutStreamLosesNothing(t *testing.T) {
 	assert.Greater(t, f.streamsOpened(), 1)
 }
 
-// TestLostEventsAreFound: the daemon drops events for a slow subscriber and says nothing.
+// TestDroppedEventsAreReadAgain: the daemon drops events for a slow subscriber and says nothing, but its
+// log still has them.
+func TestDroppedEventsAreReadAgain(t *testing.T) {
+	f, r := watch(t)
+	var born string
+	f.quietly(func() { born = fakeFixture(f).Crash(t) })
+	e := r.Stopped(born)
+	assert.Equal(t, event.ObservedStream, e.Data.Observed)
+	assert.Equal(t, "exit.error", e.Data.Cause.Class)
+	assert.Greater(t, f.streamsOpened(), 1)
+	assert.Empty(t, r.Reporter.Gaps(), "nothing was lost, and nobody was blind for long")
+}
+
+// TestLostEventsAreFound: the daemon drops events for a slow subscriber, and its log has turned over.
 func TestLostEventsAreFound(t *testing.T) {
 	f, r := watch(t)
 	runs := f.create(nil)
@@ -173,6 +186,7 @@ func TestLostEventsAreFound(t *testing.T) {
 	f.quietly(func() {
 		f.exit(runs, 3)
 		born = fakeFixture(f).Crash(t)
+		f.forgetEvents()
 	})
 	assert.Equal(t, event.ObservedReconcile, r.Stopped(runs).Data.Observed)
 	assert.Equal(t, "exit.error", r.Stopped(born).Data.Cause.Class)
@@ -328,7 +342,7 @@ func TestStopRequestSurvivesARestart(t *testing.T) {
 	assert.Equal(t, "user.stop", c.Class)
 	assert.True(t, c.Expected)
 	require.Eventually(t, func() bool { return len(again.Reporter.Gaps()) == 1 }, deadline, 5*time.Millisecond)
-	assert.Equal(t, "Bellbuoy was not running", again.Reporter.Gaps()[0].Reason)
+	assert.Equal(t, "Bellbuoy was not running; the daemon was restarted, and its log begins anew", again.Reporter.Gaps()[0].Reason)
 }
 
 func TestFirstStartTellsWhatRunsAndNotWhatWas(t *testing.T) {

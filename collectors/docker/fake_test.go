@@ -37,10 +37,19 @@ type fakeDaemon struct {
 	mute       bool            // streams deliver nothing
 	hidden     map[string]bool // inspect answers 404
 	logs       map[string]string
-	inspects   int
 	follows    int // logs that were followed
 	following  int // and still are
 	next       int
+
+	name    string                   // of its host
+	podman  bool                     // it calls itself so
+	ahead   time.Duration            // its clock
+	calls   map[string]int           // by what is asked for
+	delay   map[string]time.Duration // of answers, by what is asked for
+	refuse  map[string]int           // status of inspects, by container
+	garble  func(line []byte) []byte // changes a record on its way
+	cutOff  string                   // what is asked for is answered by half
+	lagging bool                     // the list says what was before
 }
 
 const fakeRing = 256
@@ -49,7 +58,8 @@ func newFake(t testing.TB) *fakeDaemon {
 	t.Helper()
 	f := &fakeDaemon{
 		t: t, id: "FAKE:ENGINE", containers: map[string]*container.InspectResponse{}, streams: map[chan events.Message]chan struct{}{},
-		hidden: map[string]bool{}, logs: map[string]string{}, socket: filepath.Join(t.TempDir(), "d.sock"),
+		hidden: map[string]bool{}, logs: map[string]string{}, name: "host-1", calls: map[string]int{}, delay: map[string]time.Duration{},
+		refuse: map[string]int{}, socket: filepath.Join(t.TempDir(), "d.sock"),
 	}
 	f.start()
 	t.Cleanup(f.stop)
@@ -61,19 +71,74 @@ func (f *fakeDaemon) host() string { return "unix://" + f.socket }
 func (f *fakeDaemon) start() {
 	l, err := net.Listen("unix", f.socket) //nolint:noctx // closed with the server
 	require.NoError(f.t, err)
-	mux := http.NewServeMux()
-	mux.HandleFunc("/_ping", func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Api-Version", "1.52") })
-	mux.HandleFunc("GET /{v}/info", func(w http.ResponseWriter, _ *http.Request) {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		answer(w, map[string]any{"ID": f.id, "ServerVersion": "29.0-fake", "SystemTime": time.Now().Format(time.RFC3339Nano)})
-	})
-	mux.HandleFunc("GET /{v}/containers/json", f.list)
-	mux.HandleFunc("GET /{v}/containers/{id}/json", f.inspect)
-	mux.HandleFunc("GET /{v}/containers/{id}/logs", f.log)
-	mux.HandleFunc("GET /{v}/events", f.events)
-	f.server = &httptest.Server{Listener: l, Config: &http.Server{Handler: mux}}
+	f.server = &httptest.Server{Listener: l, Config: &http.Server{Handler: f.handler()}}
 	f.server.Start()
+}
+
+// handler answers what a collector asks.
+func (f *fakeDaemon) handler() http.Handler {
+	mux := http.NewServeMux()
+	for pattern, handle := range map[string]http.HandlerFunc{
+		"/_ping":                        func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Api-Version", "1.52") },
+		"GET /{v}/info":                 f.info,
+		"GET /{v}/version":              f.version,
+		"GET /{v}/containers/json":      f.list,
+		"GET /{v}/containers/{id}/json": f.inspect,
+		"GET /{v}/containers/{id}/logs": f.log,
+		"GET /{v}/events":               f.events,
+	} {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			what := pattern[strings.LastIndexAny(pattern, "/")+1:]
+			if strings.Contains(pattern, "{id}/json") {
+				what = "inspect"
+			}
+			f.mu.Lock()
+			f.calls[what]++
+			wait, half := f.delay[what], f.cutOff == what
+			w.Header().Set("Date", f.now().UTC().Format(http.TimeFormat))
+			f.mu.Unlock()
+			select {
+			case <-time.After(wait):
+			case <-r.Context().Done():
+				return
+			}
+			if half {
+				cutOff(w, r, handle)
+				return
+			}
+			handle(w, r)
+		})
+	}
+	return mux
+}
+
+// cutOff sends half of an answer and ends the connection.
+func cutOff(w http.ResponseWriter, r *http.Request, handle http.HandlerFunc) {
+	whole := httptest.NewRecorder()
+	handle(whole, r)
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(whole.Body.Len()))
+	_, _ = w.Write(whole.Body.Bytes()[:whole.Body.Len()/2])
+	w.(http.Flusher).Flush()
+	panic(http.ErrAbortHandler)
+}
+
+func (f *fakeDaemon) now() time.Time { return time.Now().Add(f.ahead) }
+
+func (f *fakeDaemon) info(w http.ResponseWriter, _ *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	answer(w, map[string]any{"ID": f.id, "Name": f.name, "ServerVersion": "29.0-fake", "SystemTime": f.now().Format(time.RFC3339Nano)})
+}
+
+func (f *fakeDaemon) version(w http.ResponseWriter, _ *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	part := "Engine"
+	if f.podman {
+		part = "Podman Engine"
+	}
+	answer(w, map[string]any{"Version": "29.0-fake", "Components": []map[string]any{{"Name": part, "Version": "29.0-fake"}}})
 }
 
 // stop ends the daemon as a shutdown does: streams end, and nobody answers.
@@ -100,20 +165,73 @@ func (f *fakeDaemon) list(w http.ResponseWriter, _ *http.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	list := []container.Summary{}
-	for id := range f.containers {
-		list = append(list, container.Summary{ID: id, State: "running"}) // the list may lag; it must not be believed
+	for id, in := range f.containers {
+		item := container.Summary{ID: id, Names: []string{in.Name}, Labels: in.Config.Labels, State: container.ContainerState(in.State.Status)}
+		if at, err := time.Parse(time.RFC3339Nano, in.Created); err == nil {
+			item.Created = at.Unix()
+		}
+		item.Status = f.statusOf(in.State)
+		if f.lagging && item.State == "exited" {
+			item.State, item.Status = "running", "Up 2 hours"
+		}
+		list = append(list, item)
 	}
+	slices.SortFunc(list, func(a, b container.Summary) int { return strings.Compare(a.ID, b.ID) })
 	answer(w, list)
+}
+
+// statusOf is what a daemon's list says of a state.
+func (f *fakeDaemon) statusOf(s *container.State) string {
+	age := func(stamp string) string {
+		at, _ := time.Parse(time.RFC3339Nano, stamp)
+		return human(f.now().Sub(at))
+	}
+	switch {
+	case s.Running && s.Paused:
+		return "Up " + age(s.StartedAt) + " (Paused)"
+	case s.Running && s.Health != nil:
+		return "Up " + age(s.StartedAt) + " (" + string(s.Health.Status) + ")"
+	case s.Running:
+		return "Up " + age(s.StartedAt)
+	case strings.HasPrefix(s.StartedAt, "0001"):
+		return "Created"
+	}
+	return fmt.Sprintf("Exited (%d) %s ago", s.ExitCode, age(s.FinishedAt))
+}
+
+// human rounds an age as a daemon does.
+func human(d time.Duration) string {
+	switch s, m, h := int(d.Seconds()), int(d.Minutes()), int(d.Hours()+0.5); {
+	case s < 1:
+		return "Less than a second"
+	case s == 1:
+		return "1 second"
+	case s < 60:
+		return fmt.Sprintf("%d seconds", s)
+	case m == 1:
+		return "About a minute"
+	case m < 60:
+		return fmt.Sprintf("%d minutes", m)
+	case h == 1:
+		return "About an hour"
+	case h < 48:
+		return fmt.Sprintf("%d hours", h)
+	default:
+		return fmt.Sprintf("%d days", h/24)
+	}
 }
 
 func (f *fakeDaemon) inspect(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.inspects++
 	in, id := f.containers[r.PathValue("id")], r.PathValue("id")
+	code := f.refuse[id]
 	if in == nil || f.hidden[id] {
+		code = http.StatusNotFound
+	}
+	if code != 0 {
 		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(http.StatusNotFound)
+		w.WriteHeader(code)
 		_ = json.NewEncoder(w).Encode(map[string]string{"message": "No such container: " + id})
 		return
 	}
@@ -146,7 +264,9 @@ func noLogKept(w http.ResponseWriter) {
 func (f *fakeDaemon) events(w http.ResponseWriter, r *http.Request) {
 	since, until := parseStamp(r.URL.Query(), "since"), parseStamp(r.URL.Query(), "until")
 	f.mu.Lock()
-	past := slices.DeleteFunc(slices.Clone(f.ring), func(m events.Message) bool { return m.TimeNano < since || until > 0 && m.TimeNano > until })
+	past := slices.DeleteFunc(slices.Clone(f.ring), func(m events.Message) bool {
+		return m.TimeNano < since || until > 0 && m.TimeNano > until || !f.asked(r, m)
+	})
 	live, end := make(chan events.Message, 4096), make(chan struct{})
 	if until == 0 {
 		f.streams[live] = end
@@ -155,9 +275,8 @@ func (f *fakeDaemon) events(w http.ResponseWriter, r *http.Request) {
 	f.mu.Unlock()
 	w.Header().Set("Content-Type", "application/jsonl")
 	w.WriteHeader(http.StatusOK)
-	enc := json.NewEncoder(w)
 	for _, m := range past {
-		_ = enc.Encode(m)
+		f.send(w, m)
 	}
 	w.(http.Flusher).Flush()
 	if until > 0 {
@@ -170,10 +289,30 @@ func (f *fakeDaemon) events(w http.ResponseWriter, r *http.Request) {
 		case <-end:
 			return
 		case m := <-live:
-			_ = enc.Encode(m)
+			f.send(w, m)
 			w.(http.Flusher).Flush()
 		}
 	}
+}
+
+func (f *fakeDaemon) send(w http.ResponseWriter, m events.Message) {
+	line, _ := json.Marshal(m)
+	f.mu.Lock()
+	garble := f.garble
+	f.mu.Unlock()
+	line = append(line, '\n')
+	if garble != nil {
+		line = garble(line)
+	}
+	_, _ = w.Write(line)
+}
+
+// asked reports whether the filters let an event through, as far as a collector uses them.
+func (f *fakeDaemon) asked(r *http.Request, m events.Message) bool {
+	var filters map[string]map[string]bool
+	_ = json.Unmarshal([]byte(r.URL.Query().Get("filters")), &filters)
+	action, _, _ := strings.Cut(string(m.Action), ":")
+	return (filters["type"] == nil || filters["type"][string(m.Type)]) && (filters["event"] == nil || filters["event"][action])
 }
 
 func parseStamp(q url.Values, name string) int64 {
@@ -210,7 +349,7 @@ func (f *fakeDaemon) emitLocked(id, action string, attributes ...string) int64 {
 			a[k] = v // labels win, as they do in the real one
 		}
 	}
-	m := events.Message{Type: "container", Action: events.Action(action), Actor: events.Actor{ID: id, Attributes: a}, TimeNano: time.Now().UnixNano()}
+	m := events.Message{Type: "container", Action: events.Action(action), Actor: events.Actor{ID: id, Attributes: a}, TimeNano: f.now().UnixNano()}
 	f.ring = append(f.ring, m)
 	f.ring = f.ring[max(0, len(f.ring)-fakeRing):]
 	for live := range f.streams {

@@ -61,7 +61,7 @@ func (s *shard) follow(ctx context.Context, id string) {
 		defer close(f.done)
 		defer stop()
 		defer s.w.followed.Add(-1)
-		f.err = f.read(ctx, s.w.cli, q, s.w.cfg.Logs)
+		f.err = f.read(ctx, s.w.Client, q, s.w.cfg.Logs)
 	})
 }
 
@@ -88,7 +88,7 @@ func (f *follower) read(ctx context.Context, cli *client.Client, q *tail, c Logs
 func (s *shard) tail(ctx context.Context, q *tail) *event.Log {
 	f := s.followers[q.id]
 	if f == nil {
-		return readTail(ctx, s.w.cli, q, s.w.cfg.Logs)
+		return readTail(ctx, s.w.Client, q, s.w.cfg.Logs)
 	}
 	timer := time.NewTimer(followEnd)
 	defer timer.Stop()

@@ -1,12 +1,14 @@
 package docker
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"log/slog"
-	"maps"
+	"strconv"
 	"sync"
 	"time"
 
@@ -14,22 +16,24 @@ import (
 	"github.com/bellbuoy/bellbuoy/schemas/event"
 )
 
-// saved is what a restart finds. It is one value, so that the cursor and the memory agree.
+// saved is what a restart finds. The cursor is saved after the memory that it needs, so that the memory
+// may be ahead of it and never behind.
 type saved struct {
-	Engine string            `json:"engine"`
-	Cursor int64             `json:"cursor"` // ns: every event up to here is on the stream
-	Alive  int64             `json:"alive"`  // ns of our clock: the collector watched until here
-	Clean  bool              `json:"clean"`  // it was stopped, not killed
-	Tasks  map[string]memory `json:"tasks"`
+	Engine string `json:"engine"`
+	Cursor int64  `json:"cursor"`           // ns: every event up to here is on the stream
+	Anchor int64  `json:"anchor,omitempty"` // ns: an event that the daemon had logged, of any kind; 0 is none
+	Alive  int64  `json:"alive"`            // ns of our clock: the collector watched until here
+	Clean  bool   `json:"clean"`            // it was stopped, not killed
+
+	Tasks map[string]memory `json:"-"`
 	// Gone is when containers were removed, as far back as their events may be read again.
-	Gone map[string]int64 `json:"gone,omitempty"`
+	Gone map[string]int64 `json:"-"`
 }
 
 const (
 	saveEvery  = time.Second
 	aliveEvery = 10 * time.Second
 	saveLast   = 3 * time.Second
-	maxSaved   = 900 << 10 // below what one message may carry
 	keepGone   = 5 * overlap
 )
 
@@ -41,19 +45,17 @@ type ledger struct {
 	engine string
 	logger *slog.Logger
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards what follows and the parts
 	entries []*entry   // received events in order, from the oldest that is not done
 	cursor  int64
-	tasks   map[string]memory
-	gone    map[string]int64
+	anchor  int64
 	dirty   bool
-	waiting []chan struct{} // closed once what is kept now is saved
+	parts   [shards]*part
 
 	wake chan struct{}
 
-	revision  uint64 // of the value in the bucket; belongs to load and run
+	revision  uint64 // of the cursor in the bucket; belongs to load and run
 	lastSaved time.Time
-	conflicts int
 }
 
 type entry struct {
@@ -67,10 +69,11 @@ func ledgerKey(site, node, host string) string {
 }
 
 func newLedger(bucket collectors.Bucket, key, engine string, logger *slog.Logger) *ledger {
-	return &ledger{
-		bucket: bucket, key: key, engine: engine, logger: logger,
-		tasks: map[string]memory{}, gone: map[string]int64{}, wake: make(chan struct{}, 1),
+	l := &ledger{bucket: bucket, key: key, engine: engine, logger: logger, wake: make(chan struct{}, 1)}
+	for i := range l.parts {
+		l.parts[i] = newPart(engine, key+"."+strconv.Itoa(i))
 	}
+	return l
 }
 
 // load returns what was saved about this daemon, or nil.
@@ -83,29 +86,36 @@ func (l *ledger) load(ctx context.Context) (*saved, error) {
 		return nil, err
 	}
 	l.revision = revision
-	var s saved
-	if revision == 0 {
-		return nil, nil //nolint:nilnil // the first start
+	s := &saved{Tasks: map[string]memory{}, Gone: map[string]int64{}}
+	switch {
+	case revision == 0:
+		s = nil // the first start
+	case json.Unmarshal(value, s) != nil:
+		l.logger.Warn("saved cursor can't be read, beginning anew", "key", l.key)
+		s = nil
+	case s.Engine != l.engine || s.Cursor <= 0:
+		s = nil // another daemon's
 	}
-	if err := json.Unmarshal(value, &s); err != nil {
-		l.logger.Warn("saved cursor can't be read, beginning anew", "err", err)
-		return nil, nil //nolint:nilnil // as at the first start
+	for _, p := range l.parts {
+		value, revision, err := l.bucket.Get(ctx, p.key)
+		if err != nil {
+			return nil, err
+		}
+		if p.revision = revision; s == nil || revision == 0 {
+			continue
+		}
+		if err := p.load(value, s); err != nil {
+			l.logger.Warn("saved memory can't be read", "key", p.key, "err", err)
+		}
 	}
-	if s.Engine != l.engine || s.Cursor <= 0 {
-		return nil, nil //nolint:nilnil // another daemon's
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	maps.Copy(l.tasks, s.Tasks)
-	maps.Copy(l.gone, s.Gone)
-	return &s, nil
+	return s, nil
 }
 
 // begin sets the cursor of a start.
-func (l *ledger) begin(cursor int64) {
+func (l *ledger) begin(cursor, anchor int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.cursor, l.dirty = cursor, true
+	l.cursor, l.anchor, l.dirty = cursor, anchor, true
 }
 
 // open notes an event that was received. The cursor does not pass it before the returned function has
@@ -120,36 +130,56 @@ func (l *ledger) open(at int64) (done func()) {
 		defer l.mu.Unlock()
 		e.done = true
 		for len(l.entries) > 0 && l.entries[0].done {
-			l.cursor = max(l.cursor, l.entries[0].at)
-			l.entries, l.dirty = l.entries[1:], true
+			l.advance(l.entries[0].at)
+			l.entries = l.entries[1:]
 		}
 	}
 }
 
-func (l *ledger) keep(id string, m memory) {
+// advance moves the cursor: not back over what a stream tells out of order, but after a clock that was
+// set back.
+func (l *ledger) advance(at int64) {
+	if at > l.cursor || l.cursor-at > overlap {
+		l.cursor, l.anchor = at, at
+	}
+	l.dirty = true
+}
+
+// settled notes an event of any kind that the daemon has logged, if everything before it is done.
+func (l *ledger) settled(anchor int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.tasks[id], l.dirty = m, true
+	if len(l.entries) == 0 && anchor > l.anchor {
+		l.anchor, l.dirty = anchor, true
+	}
+}
+
+func (l *ledger) keep(id string, m memory) {
+	value, err := encodeMemory(m)
+	if err != nil {
+		l.logger.Error("memory not encoded", "container_id", id, "err", err)
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.parts[shardOf(id)].keep(id, value, m)
 }
 
 func (l *ledger) forget(id string, removed int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.tasks, id)
-	l.dirty = true
-	if removed > 0 {
-		l.gone[id] = removed
-	}
+	l.parts[shardOf(id)].forget(id, removed)
 }
 
-// flush returns after all that is kept now has been saved, or with the error of ctx.
-func (l *ledger) flush(ctx context.Context) error {
+// flush returns after what is kept now of a container has been saved, or with the error of ctx.
+func (l *ledger) flush(ctx context.Context, id string) error {
 	if l.bucket == nil {
 		return nil
 	}
 	saved := make(chan struct{})
 	l.mu.Lock()
-	l.waiting = append(l.waiting, saved)
+	p := l.parts[shardOf(id)]
+	p.waiting = append(p.waiting, saved)
 	l.mu.Unlock()
 	select {
 	case l.wake <- struct{}{}:
@@ -178,87 +208,85 @@ func (l *ledger) run(ctx context.Context) {
 			l.save(last, true)
 			return
 		case <-tick.C:
+			l.save(ctx, false)
 		case <-l.wake:
+			if err := l.saveParts(ctx, true); err != nil && ctx.Err() == nil {
+				l.logger.Warn("memory not saved", "key", l.key, "err", err)
+			}
 		}
-		l.save(ctx, false)
 	}
 }
 
+// save writes what has changed: the memory, then the cursor.
 func (l *ledger) save(ctx context.Context, clean bool) {
-	for range 2 { // again at once if somebody was first
-		value, waiting, due := l.encode(clean)
-		if !due {
+	l.mu.Lock()
+	s := saved{Engine: l.engine, Cursor: l.cursor, Anchor: l.anchor, Alive: time.Now().UnixNano(), Clean: clean}
+	due := l.dirty || clean || time.Since(l.lastSaved) >= aliveEvery
+	l.dirty = false
+	l.mu.Unlock()
+	err := l.saveParts(ctx, false)
+	if err == nil && due {
+		if err = l.saveCursor(ctx, s); err == nil {
+			l.lastSaved = time.Now()
 			return
 		}
-		revision, won, err := l.bucket.Put(ctx, l.key, value, l.revision)
-		if err == nil && won {
-			l.revision, l.lastSaved = revision, time.Now()
-			for _, w := range waiting {
-				close(w)
-			}
-			return
-		}
+	}
+	if err != nil {
 		l.mu.Lock()
-		l.waiting, l.dirty = append(waiting, l.waiting...), true
+		l.dirty = true
 		l.mu.Unlock()
-		if err == nil {
-			err = l.conflict(ctx)
-		}
-		if err != nil {
-			if ctx.Err() == nil {
-				l.logger.Warn("cursor not saved", "key", l.key, "err", err)
-			}
-			return
+		if ctx.Err() == nil {
+			l.logger.Warn("cursor not saved", "key", l.key, "err", err)
 		}
 	}
 }
 
-// conflict takes over a key that somebody else wrote: an unknown outcome of our own write, or another
-// collector of the same site, node and host.
-func (l *ledger) conflict(ctx context.Context) error {
-	_, revision, err := l.bucket.Get(ctx, l.key)
+var errWriters = errors.New("another writer is always first")
+
+func (l *ledger) saveCursor(ctx context.Context, s saved) error {
+	value, err := json.Marshal(s)
 	if err != nil {
 		return err
 	}
-	l.revision = revision
-	if l.conflicts++; l.conflicts > 1 {
-		l.logger.Warn("another collector writes the same cursor; give it a node name of its own", "key", l.key, "conflicts", l.conflicts)
+	l.revision, err = l.put(ctx, l.key, value, l.revision)
+	return err
+}
+
+// saveParts writes the parts that have changed, or only those that somebody waits for.
+func (l *ledger) saveParts(ctx context.Context, urgent bool) error {
+	for _, p := range l.parts {
+		l.mu.Lock()
+		value, waiting := p.encode(urgent, l.cursor, l.logger)
+		l.mu.Unlock()
+		if value == nil {
+			continue
+		}
+		revision, err := l.put(ctx, p.key, value, p.revision)
+		if err != nil {
+			l.mu.Lock()
+			p.dirty, p.waiting = true, append(waiting, p.waiting...)
+			l.mu.Unlock()
+			return err
+		}
+		p.revision = revision
+		for _, w := range waiting {
+			close(w)
+		}
 	}
 	return nil
 }
 
-// encode returns the value to save, who waits for it, and whether it is time to save.
-func (l *ledger) encode(clean bool) (value []byte, waiting []chan struct{}, due bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.dirty && !clean && len(l.waiting) == 0 && time.Since(l.lastSaved) < aliveEvery {
-		return nil, nil, false
-	}
-	maps.DeleteFunc(l.gone, func(_ string, at int64) bool { return at < l.cursor-keepGone })
-	s := saved{Engine: l.engine, Cursor: l.cursor, Alive: time.Now().UnixNano(), Clean: clean, Tasks: l.tasks, Gone: l.gone}
-	var err error
-	value, err = json.Marshal(s)
-	if err == nil && len(value) > maxSaved {
-		s.Tasks = running(l.tasks)
-		if value, err = json.Marshal(s); len(value) > maxSaved {
-			s.Tasks, s.Gone = nil, nil // a snapshot still tells what runs
-			value, err = json.Marshal(s)
+// put writes a value over whatever is there: its own write of which it did not hear, or that of another
+// collector of the same site, node and host.
+func (l *ledger) put(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
+	for range 3 {
+		next, won, err := l.bucket.Put(ctx, key, value, revision)
+		if err != nil || won {
+			return cmp.Or(next, revision), err
+		}
+		if _, revision, err = l.bucket.Get(ctx, key); err != nil {
+			return 0, err
 		}
 	}
-	if err != nil {
-		l.logger.Error("cursor not encoded", "err", err)
-		return nil, nil, false
-	}
-	l.dirty, waiting, l.waiting = false, l.waiting, nil
-	return value, waiting, true
-}
-
-func running(tasks map[string]memory) map[string]memory {
-	kept := map[string]memory{}
-	for id, m := range tasks {
-		if m.Run != "" && !m.Exited {
-			kept[id] = m
-		}
-	}
-	return kept
+	return revision, errWriters
 }

@@ -7,10 +7,10 @@ import (
 )
 
 type metrics struct {
-	events, reconnects, rejected prometheus.Counter
-	inspects                     *prometheus.CounterVec
-	queued                       prometheus.Gauge
-	snapshot                     prometheus.Histogram
+	events, reconnects, rejected, garbled, lists prometheus.Counter
+	inspects                                     *prometheus.CounterVec
+	queued                                       prometheus.Gauge
+	snapshot                                     prometheus.Histogram
 }
 
 func newMetrics(r prometheus.Registerer) (*metrics, error) {
@@ -21,6 +21,8 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		events:     counter("stream_events_total", "Events that the daemon's stream delivered, repeated ones left out."),
 		reconnects: counter("reconnects_total", "How often the stream broke."),
 		rejected:   counter("rejected_events_total", "Events that could not be published and were left out."),
+		garbled:    counter("garbled_records_total", "Records of the event stream that could not be read."),
+		lists:      counter("lists_total", "How often the daemon was asked for its list of containers."),
 		inspects: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "bellbuoy_docker_inspects_total", Help: "Questions about one container, by answer.",
 		}, []string{"result"}),
@@ -37,7 +39,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	}
 	// Collectors of several daemons share the series.
 	return m, errors.Join(
-		share(r, &m.events), share(r, &m.reconnects), share(r, &m.rejected), share(r, &m.inspects), share(r, &m.queued), share(r, &m.snapshot))
+		share(r, &m.events), share(r, &m.reconnects), share(r, &m.rejected), share(r, &m.garbled), share(r, &m.lists), share(r, &m.inspects), share(r, &m.queued), share(r, &m.snapshot))
 }
 
 func share[C prometheus.Collector](r prometheus.Registerer, c *C) error {

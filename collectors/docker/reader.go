@@ -2,7 +2,9 @@ package docker
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"sync/atomic"
 
 	"github.com/moby/moby/api/types/events"
@@ -11,10 +13,14 @@ import (
 
 // reader is what is known about the stream across connections.
 type reader struct {
-	newest atomic.Int64 // of the events that were received, ns
+	newest atomic.Int64 // of the transitions that were received, ns
+	anchor atomic.Int64 // of the events of any kind that the daemon is known to have logged, ns; 0 is none
+	proven atomic.Int64 // up to when the stream is known to have told all, ns
 	seen   map[seenKey]bool
 	order  []seenKey
 	kills  killTimes
+	// garbled counts the connections in a row that met a record that can't be read.
+	garbled int
 }
 
 type seenKey struct {
@@ -31,48 +37,95 @@ func newReader(from int64) *reader {
 }
 
 // filters lets the daemon leave out what is no transition: exec events alone can be dozens a second,
-// and carry command lines.
-func filters() client.Filters {
-	names := []string{"disconnect"}
+// and carry command lines. Podman compares with its own words for actions, and so gets no list of them.
+func filters(podman bool) client.Filters {
+	kinds := client.Filters{}.Add("type", "container", "network", "service")
+	if podman {
+		return kinds
+	}
+	names := []string{"disconnect", "remove"}
 	for name := range handlers {
 		names = append(names, name)
 	}
-	return client.Filters{}.Add("type", "container", "network").Add("event", names...)
+	return kinds.Add("event", names...)
 }
 
 // read takes events off the stream until it breaks; it closes open once the daemon has answered.
 func (w *watch) read(ctx context.Context, open chan<- struct{}) error {
-	since := w.reader.newest.Load() - overlap
-	stream := w.cli.Events(ctx, client.EventsListOptions{Since: stamp(max(since, 0)), Filters: filters()})
+	answer, err := w.events(ctx, span{since: w.resume(), filters: filters(w.daemon.podman)})
+	if err != nil {
+		return w.broken(ctx, err)
+	}
+	defer answer.close()
 	close(open)
 	for {
-		select {
-		case m := <-stream.Messages:
+		m := new(events.Message)
+		err := answer.next(m)
+		var garbled *garbledError
+		switch {
+		case err == nil:
 			w.receive(m)
 			if w.queued.Load() > maxQueued {
 				return fmt.Errorf("%w; %d wait", errBehind, w.queued.Load())
 			}
-		case err := <-stream.Err:
-			if ctx.Err() != nil {
-				return ctx.Err()
+		case errors.As(err, &garbled):
+			if err := w.garble(garbled); err != nil {
+				return err
 			}
-			return fmt.Errorf("read events of the Docker daemon at %s: %w", w.cfg.Host, err)
+		default:
+			return w.broken(ctx, err)
 		}
 	}
 }
 
+// resume returns from when on events are asked for: everything, if the daemon's clock was set back.
+func (w *watch) resume() int64 {
+	newest := w.reader.newest.Load()
+	if newest > w.daemon.now()+overlap {
+		return 0
+	}
+	return newest - overlap
+}
+
+func (w *watch) broken(ctx context.Context, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("read events of the Docker daemon at %s: %w", w.cfg.Host, errEnded)
+	}
+	return fmt.Errorf("read events: %w", w.describe(err))
+}
+
+// garble counts a record that can't be read. The first time the stream is read again, because the daemon
+// may still have the record whole; if it is no better, reading goes on behind it, and a snapshot finds
+// what it would have told.
+func (w *watch) garble(err *garbledError) error {
+	w.metrics.garbled.Inc()
+	w.deps.Logger.Warn("record of the event stream not read", "err", err)
+	if w.reader.garbled++; w.reader.garbled == 1 {
+		return fmt.Errorf("%w: %w", errGarbled, err)
+	}
+	return nil
+}
+
 // receive hands an event to its shard. It must not wait for anything.
-func (w *watch) receive(m events.Message) {
+func (w *watch) receive(m *events.Message) {
+	r := w.reader
+	r.anchor.Store(m.TimeNano)
 	if m.Type == events.NetworkEventType {
 		if id := m.Actor.Attributes["container"]; id != "" && m.Action == events.ActionDisconnect {
 			w.shard(id).push(item{check: id, tried: m.TimeNano})
 		}
 		return
 	}
-	if !transition(&m) {
+	if m.Type == events.ServiceEventType {
+		r.kills.note(m)
 		return
 	}
-	r := w.reader
+	if !transition(m) {
+		return
+	}
 	key := seenKey{m.TimeNano, string(m.Action), m.Actor.ID}
 	if r.seen[key] {
 		return
@@ -82,10 +135,13 @@ func (w *watch) receive(m events.Message) {
 		delete(r.seen, r.order[0])
 		r.order = r.order[1:]
 	}
-	r.kills.note(&m)
+	r.kills.note(m)
 	w.metrics.events.Inc()
-	w.shard(m.Actor.ID).push(item{msg: &m, done: w.ledger.open(m.TimeNano)})
-	r.newest.Store(max(r.newest.Load(), m.TimeNano))
+	w.shard(m.Actor.ID).push(item{msg: m, done: w.ledger.open(m.TimeNano)})
+	// A clock that was set back makes a newer event look older than the overlap allows.
+	if newest := r.newest.Load(); m.TimeNano > newest || newest-m.TimeNano > overlap {
+		r.newest.Store(m.TimeNano)
+	}
 }
 
 // transition reports whether an event is one that the state machine takes.

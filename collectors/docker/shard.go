@@ -64,7 +64,7 @@ const (
 )
 
 func newShard(w *watch, from int64) *shard {
-	m := newMachine(origin{w.deps.Site, w.deps.Node, w.daemon.id}, w.table, from)
+	m := newMachine(origin{w.deps.Site, w.deps.Node, w.daemon.engine()}, w.table, from)
 	m.acting, m.peers = w.deps.Acting, &w.reader.kills.peers
 	return &shard{w: w, machine: m, checks: map[string]check{}, followers: map[string]*follower{}, wake: make(chan struct{}, 1)}
 }
@@ -219,7 +219,7 @@ func (s *shard) begin(ctx context.Context, id string, outs []out) (rest []out, o
 		return nil, false
 	}
 	s.w.ledger.keep(id, t.remembered())
-	return outs[last:], s.w.ledger.flush(ctx) == nil
+	return outs[last:], s.w.ledger.flush(ctx, id) == nil
 }
 
 // facts asks for a container, again if the answer is lost. It returns nil for one that is gone, and when

@@ -2,27 +2,30 @@ package docker
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"math"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
+	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/bellbuoy/bellbuoy/collectors"
+	"github.com/bellbuoy/bellbuoy/internal/redact"
 )
 
 const (
-	inspectors  = 8
-	markerWait  = time.Second
+	inspectors = 8
+	// batch is how many containers are held in memory at a time.
+	batch       = 256
 	markerPoll  = 5 * time.Millisecond
-	ringLookout = int64(time.Second) // how far a repeated snapshot's replay looks back
+	markerWait  = 10 * time.Second
+	ringLookout = int64(time.Second) // how much further than needed a replay looks back
 )
 
-// tally counts the items of one snapshot that the shards have not worked off.
+// tally counts what the shards make of a part of a snapshot.
 type tally struct {
 	left atomic.Int64
 	done chan struct{}
@@ -40,6 +43,15 @@ func (t *tally) finish() {
 	}
 }
 
+func (t *tally) wait(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.done:
+		return nil
+	}
+}
+
 // snapshots looks at all containers after the connect and now and then.
 func (w *watch) snapshots(ctx context.Context, open <-chan struct{}) error {
 	select {
@@ -53,6 +65,7 @@ func (w *watch) snapshots(ctx context.Context, open <-chan struct{}) error {
 		if err := w.snapshot(ctx, first); err != nil {
 			return fmt.Errorf("take a snapshot of the Docker daemon at %s: %w", w.cfg.Host, err)
 		}
+		w.reader.garbled = 0 // what the stream could not tell is told
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -61,161 +74,145 @@ func (w *watch) snapshots(ctx context.Context, open <-chan struct{}) error {
 	}
 }
 
-// snapshot queues what every container is behind the events that led there, waits until the shards
-// have worked it off, and tells a gap if there was one.
+// snapshot looks at the containers that may be other than they are known to be, tells what no event
+// told, and tells a gap if there was one.
 func (w *watch) snapshot(ctx context.Context, first bool) error {
-	begun := time.Now()
-	listed := w.daemon.now()
-	present, all, err := w.look(ctx)
+	begun, listed := time.Now(), w.daemon.now()
+	list, err := w.list(ctx)
 	if err != nil {
 		return err
 	}
-	since := listed - ringLookout
+	var all ring
 	if first {
-		since = 1 // all that the daemon remembers
+		if all, err = w.logged(ctx, 1, true); err != nil {
+			return err
+		}
 	}
-	// The daemon logs a start or an end while it holds the container's lock, and inspect takes that
-	// lock: whatever the snapshot shows is logged. The log up to now says when it has all been read.
-	marker, oldest, err := w.logged(ctx, since, first)
-	if err != nil {
-		return err
+	w.report(list)
+	ids := w.listing.suspects(list, listed)
+	for {
+		part := ids[:min(len(ids), batch)]
+		ids = ids[len(part):]
+		if err := w.settle(ctx, part, listed, first); err != nil {
+			return err
+		}
+		if len(ids) == 0 {
+			break
+		}
 	}
-	w.awaitEvents(ctx, marker)
-	if first && !w.blind.since.IsZero() {
-		w.blind.hole = w.blind.hole || oldest > w.blind.reach.Add(w.daemon.skew).UnixNano()
-		w.whole = !w.blind.hole && w.reader.newest.Load() >= marker
+	present := make(map[string]bool, len(list))
+	for _, c := range list {
+		present[c.ID] = true
 	}
-	w.report(all)
-	t := newTally(len(all) + len(w.shards))
-	for _, f := range all {
-		w.shard(f.id).push(item{snap: f, tally: t})
+	if first {
+		w.reached(all)
 	}
+	t := newTally(len(w.shards))
 	for _, s := range w.shards {
 		s.push(item{present: present, listed: listed, tally: t})
 	}
 	w.metrics.snapshot.Observe(time.Since(begun).Seconds())
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.done:
+	if err := t.wait(ctx); err != nil {
+		return err
 	}
+	w.ledger.settled(w.reader.anchor.Load())
 	return w.account(ctx, first, listed)
 }
 
-// look lists and inspects. The list may lag behind, so it gives ids only. A container that went away
-// meanwhile is present without facts.
-func (w *watch) look(ctx context.Context) (present map[string]bool, all []*facts, err error) {
-	once, cancel := context.WithTimeout(ctx, answerTimeout)
+func (w *watch) list(ctx context.Context) ([]container.Summary, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
-	list, err := w.cli.ContainerList(once, client.ContainerListOptions{All: true})
+	w.metrics.lists.Inc()
+	r, err := w.ContainerList(ctx, client.ContainerListOptions{All: true})
+	return r.Items, err
+}
+
+// settle queues what some containers are behind the events that led there, and waits until the shards have
+// worked it off.
+func (w *watch) settle(ctx context.Context, ids []string, listed int64, first bool) error {
+	found, err := w.look(ctx, ids)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	found := make([]*facts, len(list.Items))
-	present = make(map[string]bool, len(list.Items))
+	// The daemon logs a start or an end while it holds the container's lock, and inspect takes that
+	// lock: whatever the snapshot shows is logged. The log up to now says when it has all been read.
+	since := listed
+	if proven := w.reader.proven.Load(); proven > 0 {
+		since = min(since, proven) // an event that the stream lost can be as old
+	}
+	log, err := w.logged(ctx, since-ringLookout, false)
+	if err != nil {
+		return err
+	}
+	if !w.awaitEvents(ctx, log.marker) && !first {
+		return errStalled
+	}
+	t := newTally(len(found) + 1)
+	for _, f := range found {
+		w.shard(f.id).push(item{snap: f, tally: t})
+	}
+	t.finish()
+	return t.wait(ctx)
+}
+
+// look inspects containers. One that went away meanwhile, or that the daemon can't tell about, is left
+// out; it is asked for again next time.
+func (w *watch) look(ctx context.Context, ids []string) ([]*facts, error) {
+	found, failures := make([]*facts, len(ids)), make([]error, len(ids))
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(inspectors)
-	for i, item := range list.Items {
-		present[item.ID] = true
-		group.Go(func() (err error) {
-			found[i], err = w.inspect(gctx, item.ID)
-			return err
+	for i, id := range ids {
+		group.Go(func() error {
+			found[i], failures[i] = w.inspect(gctx, id)
+			return gctx.Err()
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	for _, f := range found {
-		if f != nil {
-			all = append(all, f)
+	failed := 0
+	for i, f := range found {
+		if w.listing.looked(ids[i], f); failures[i] != nil {
+			failed++
+			w.deps.Logger.Debug("container not inspected", "container_id", ids[i], "err", failures[i])
 		}
 	}
-	return present, all, nil
+	if failed == len(ids) && failed >= inspectors {
+		return nil, fmt.Errorf("none of %d containers can be inspected: %w", failed, failures[0])
+	}
+	return slices.DeleteFunc(found, func(f *facts) bool { return f == nil }), nil
 }
 
-// logged replays the daemon's log up to now: marker is the time of the newest transition, oldest that
-// of the oldest event of any kind.
-func (w *watch) logged(ctx context.Context, since int64, whole bool) (marker, oldest int64, err error) {
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
-	defer cancel()
-	o := client.EventsListOptions{Since: stamp(max(since, 1)), Until: stamp(w.daemon.now())}
-	if !whole {
-		o.Filters = filters()
-	}
-	oldest = math.MaxInt64
-	stream := w.cli.Events(ctx, o)
-	for {
-		select {
-		case m := <-stream.Messages:
-			oldest = min(oldest, m.TimeNano)
-			if transition(&m) {
-				marker = max(marker, m.TimeNano)
-			}
-		case err := <-stream.Err:
-			if errors.Is(err, io.EOF) {
-				err = nil
-			}
-			return marker, oldest, err
-		}
-	}
-}
-
-// awaitEvents waits a moment until the stream has delivered the event at marker.
-func (w *watch) awaitEvents(ctx context.Context, marker int64) {
+// awaitEvents waits until the stream has delivered the event at marker, and reports whether it has.
+func (w *watch) awaitEvents(ctx context.Context, marker int64) bool {
 	tick := time.NewTicker(markerPoll)
 	defer tick.Stop()
-	enough := time.NewTimer(markerWait)
+	enough := time.NewTimer(min(markerWait, 2*w.cfg.SnapshotEvery))
 	defer enough.Stop()
 	for w.reader.newest.Load() < marker {
 		select {
 		case <-ctx.Done():
-			return
+			return false
 		case <-enough.C:
-			return
+			return false
 		case <-tick.C:
 		}
 	}
+	return true
 }
 
-func (w *watch) report(all []*facts) {
+func (w *watch) report(list []container.Summary) {
 	workloads := map[[2]string]bool{}
-	for _, f := range all {
-		t := task{id: f.id}
-		t.adopt(f)
+	for i := range list {
+		t := task{id: list[i].ID}
+		t.Labels = list[i].Labels
+		if names := list[i].Names; len(names) > 0 {
+			t.Name = redact.Clean(strings.TrimPrefix(names[0], "/"))
+		}
 		p := t.place()
 		workloads[[2]string{p.Scope, p.Workload}] = true
 	}
 	w.deps.Reporter.Report(collectors.Report{
-		Connected: true, Engine: w.daemon.id, Version: w.version, Containers: len(all), Workloads: len(workloads),
+		Connected: true, Engine: w.daemon.engine(), Version: w.version, Containers: len(list), Workloads: len(workloads),
 	})
-}
-
-// account tells a gap: sight was lost long enough, or the daemon's log does not reach back to then, or
-// a snapshot or what came later showed what no event had told.
-func (w *watch) account(ctx context.Context, first bool, listed int64) error {
-	gap := collectors.Gap{From: w.blind.since, To: time.Now(), Reason: w.blind.reason}
-	w.found.move(&gap)
-	tell := w.blind.always || gap.Reconciled > 0
-	switch {
-	case !w.blind.since.IsZero():
-		if w.blind.hole {
-			gap.Unknown = []string{
-				"containers that were created and removed within this time",
-				"signals, stop requests and out-of-memory kills of this time",
-			}
-		}
-		tell = tell || w.blind.hole || gap.To.Sub(w.blind.noticed) >= tellBlind
-	case first: // the very first look: nothing was promised before
-		tell = false
-	default:
-		gap.From, gap.Reason = utc(w.watched).Add(-w.daemon.skew), "the daemon's event stream lost events"
-	}
-	if tell {
-		if err := w.deps.Reporter.Gap(ctx, gap); err != nil {
-			w.found.back(&gap)
-			return err
-		}
-	}
-	w.blind, w.watched = blindness{}, listed
-	return nil
 }

@@ -36,7 +36,7 @@ func (o *origin) make(t *task, typ event.Type, key string, at int64, seen event.
 	p := t.place()
 	subject := event.SubjectOf(p.Scope, p.Workload, t.id)
 	return event.Event{
-		ID:     event.NewID(string(event.Docker), o.node, o.engine, t.id, typ.Event(), key),
+		ID:     event.NewID(string(event.Docker), o.engine, t.id, typ.Event(), key),
 		Source: event.SourceOf(o.site, event.Docker, o.node), Type: typ, Subject: subject, PartitionKey: subject, Time: utc(at),
 		Data: event.Data{
 			Site: o.site, Runtime: event.Docker, Scope: p.Scope, Node: o.node, Workload: p.Workload, Revision: p.Revision,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,19 +27,21 @@ const (
 	maxQueued   = 4096
 	resumeBelow = maxQueued / 4
 	stableAfter = 3 * time.Second
-	// tellBlind is how long a loss of sight is told even if nothing was lost.
-	tellBlind = 5 * time.Second
 )
 
 var (
 	errBehind      = errors.New("publishing is blocked: the stream does not take events")
 	errOtherDaemon = errors.New("another Docker daemon answers at the same address")
+	errOtherAPI    = errors.New("the Docker daemon speaks another version than was agreed on")
+	errStalled     = errors.New("the event stream is silent, but the daemon's log goes on")
+	errEnded       = errors.New("the event stream ended")
+	errGarbled     = errors.New("the event stream is garbled")
 )
 
 // watch is one run of a collector: the connections to one daemon, and what outlives a connection.
 type watch struct {
 	*Collector
-	cli    *client.Client
+	*connection
 	daemon daemon
 	ledger *ledger
 	shards [shards]*shard
@@ -48,45 +51,30 @@ type watch struct {
 	followed atomic.Int64 // logs that are being followed
 
 	reader  *reader
+	listing *listing
 	version string // of the daemon at the last connect
 	blind   blindness
-	watched int64 // ns, when the last snapshot was taken
-	whole   bool  // the stream of this connection goes on where the one before broke
+	whole   bool // the stream of this connection goes on where the one before broke
 	found   losses
 }
 
-// blindness is a loss of sight that has not been told.
-type blindness struct {
-	since   time.Time // the last moment that is known to be covered; zero: none
-	noticed time.Time
-	reach   time.Time // how far back the daemon's log must go for nothing to be lost
-	hole    bool      // once it did not
-	reason  string
-	always  bool // told even if short
-	down    bool // the daemon did not answer when asked again
-}
-
-func (c *Collector) newWatch(ctx context.Context, cli *client.Client, d daemon) (*watch, error) {
-	w := &watch{Collector: c, cli: cli, daemon: d, drain: make(chan struct{}, 1)}
-	w.ledger = newLedger(c.deps.Cursors, ledgerKey(c.deps.Site, c.deps.Node, c.cfg.Host), d.id, c.deps.Logger)
+func (c *Collector) newWatch(ctx context.Context, conn *connection, d daemon) (*watch, error) {
+	w := &watch{Collector: c, connection: conn, daemon: d, drain: make(chan struct{}, 1)}
+	w.ledger = newLedger(c.deps.Cursors, ledgerKey(c.deps.Site, c.deps.Node, c.cfg.Host), d.engine(), c.deps.Logger)
 	saved, err := w.ledger.load(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read the cursor of the Docker daemon at %s: %w", c.cfg.Host, err)
 	}
-	from := d.now()
+	from, before := d.now(), d.now()
 	if saved != nil {
-		from = saved.Cursor
-		alive := utc(saved.Alive)
-		w.blind = blindness{since: alive, noticed: alive, reach: alive, reason: "Bellbuoy was not running", always: true}
-		if !saved.Clean {
-			w.blind.reason = "Bellbuoy ended without a stop and was not running"
-		}
+		from, before = saved.Cursor, d.theirs(utc(saved.Alive))
+		w.blind = away(saved)
 	}
-	w.ledger.begin(from)
+	w.ledger.begin(from, w.blind.anchor)
 	if saved == nil && c.deps.Cursors != nil {
 		w.ledger.save(ctx, false) // from now on, so that a crash before the next save leaves no hole
 	}
-	w.reader = newReader(from)
+	w.reader, w.listing = newReader(from), newListing(c.cfg.SnapshotEvery, before)
 	for i := range w.shards {
 		w.shards[i] = newShard(w, from)
 		w.shards[i].machine.first = saved == nil
@@ -102,10 +90,12 @@ func (c *Collector) newWatch(ctx context.Context, cli *client.Client, d daemon) 
 	return w, nil
 }
 
-func (w *watch) shard(id string) *shard {
+func (w *watch) shard(id string) *shard { return w.shards[shardOf(id)] }
+
+func shardOf(id string) int {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(id))
-	return w.shards[h.Sum32()%shards]
+	return int(h.Sum32() % shards)
 }
 
 func (w *watch) run(ctx context.Context) error {
@@ -115,6 +105,7 @@ func (w *watch) run(ctx context.Context) error {
 		wg.Go(func() { s.run(ctx) })
 	}
 	wg.Go(func() { w.ledger.run(ctx) })
+	wg.Go(func() { w.claim().run(ctx) })
 	err := w.connections(ctx)
 	cancel()
 	wg.Wait()
@@ -130,12 +121,17 @@ func (w *watch) connections(ctx context.Context) error {
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case errors.Is(err, errOtherDaemon):
+		case errors.Is(err, errOtherDaemon), errors.Is(err, errOtherAPI):
 			return err
 		case time.Since(begun) > stableAfter:
 			delay.Reset()
 		}
 		w.lostSight(err)
+		w.metrics.reconnects.Inc()
+		// A proxy that cuts idle streams is routine, and sight is back before anybody looks.
+		if !errors.Is(err, errEnded) || time.Since(begun) < stableAfter {
+			w.deps.Reporter.Report(collectors.Report{Err: err})
+		}
 		if errors.Is(err, errBehind) {
 			w.awaitPublisher(ctx)
 		}
@@ -143,24 +139,6 @@ func (w *watch) connections(ctx context.Context) error {
 			return nil
 		}
 	}
-}
-
-func (w *watch) lostSight(err error) {
-	now := time.Now()
-	// A break is noticed later than it happens. Up to the newest event all has been seen.
-	since := utc(max(w.reader.newest.Load(), w.daemon.now()-overlap)).Add(-w.daemon.skew)
-	if since.After(now) {
-		since = now
-	}
-	switch {
-	case w.blind.since.IsZero():
-		w.blind = blindness{since: since, noticed: now, reach: since, reason: err.Error()}
-	case w.whole:
-		w.blind.reach = since // up to here nothing was lost
-	}
-	w.whole = false
-	w.metrics.reconnects.Inc()
-	w.deps.Reporter.Report(collectors.Report{Err: err})
 }
 
 func (w *watch) awaitPublisher(ctx context.Context) {
@@ -175,16 +153,18 @@ func (w *watch) awaitPublisher(ctx context.Context) {
 
 // connect watches the daemon over one stream until it breaks.
 func (w *watch) connect(ctx context.Context) error {
-	d, err := w.inquire(ctx, w.cli)
-	if err != nil {
+	d, err := w.inquire(ctx, w.connection)
+	switch {
+	case err != nil && otherAPI(err):
+		return fmt.Errorf("%w: %w", errOtherAPI, err)
+	case err != nil:
 		w.down()
 		return err
-	}
-	if d.id != w.daemon.id {
+	case d.id != w.daemon.id:
 		return fmt.Errorf("%w: %s has id %s, not %s", errOtherDaemon, w.cfg.Host, d.id, w.daemon.id)
 	}
 	if w.blind.down {
-		w.reader.kills.peers.returned(w.blind.since.Add(w.daemon.skew).UnixNano(), w.daemon.now())
+		w.reader.kills.peers.returned(w.daemon.theirs(w.blind.since), w.daemon.now())
 	}
 	w.version = d.version
 	group, ctx := errgroup.WithContext(ctx)
@@ -195,13 +175,19 @@ func (w *watch) connect(ctx context.Context) error {
 	return group.Wait()
 }
 
+// otherAPI reports whether a daemon no longer speaks the version that was agreed on.
+func otherAPI(err error) bool {
+	text := err.Error()
+	return strings.Contains(text, "client version") && (strings.Contains(text, "is too old") || strings.Contains(text, "is too new"))
+}
+
 // down tells the shards that the daemon went down, if it had asked several containers to stop first.
 func (w *watch) down() {
 	if w.blind.down || w.blind.since.IsZero() {
 		return
 	}
 	w.blind.down = true
-	ended := w.blind.noticed.Add(w.daemon.skew).UnixNano()
+	ended := w.daemon.theirs(w.blind.noticed)
 	if ids := w.reader.kills.together(ended); len(ids) > 1 {
 		for _, s := range w.shards {
 			s.push(item{shutdown: ids})
@@ -209,7 +195,7 @@ func (w *watch) down() {
 	}
 }
 
-// ping finds a daemon that hangs and a connection that is dead without a word.
+// ping finds a daemon that hangs, a connection that is dead without a word, and a clock that was set.
 func (w *watch) ping(ctx context.Context) error {
 	tick := time.NewTicker(pingEvery)
 	defer tick.Stop()
@@ -220,10 +206,16 @@ func (w *watch) ping(ctx context.Context) error {
 		case <-tick.C:
 		}
 		once, cancel := context.WithTimeout(ctx, answerTimeout)
-		_, err := w.cli.Ping(once, client.PingOptions{})
+		_, err := w.Ping(once, client.PingOptions{})
 		cancel()
 		if err != nil {
 			return w.describe(err)
+		}
+		if w.daemon.stepped() {
+			w.deps.Logger.Warn("the daemon's clock was set")
+			if _, err := w.inquire(ctx, w.connection); err != nil {
+				return err
+			}
 		}
 	}
 }
@@ -232,7 +224,7 @@ func (w *watch) ping(ctx context.Context) error {
 func (w *watch) inspect(ctx context.Context, id string) (*facts, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
-	r, err := w.cli.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
+	r, err := w.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
 	f, err := w.inspected(r.Container, err)
 	return f, err
 }
@@ -247,7 +239,7 @@ func (w *watch) inspected(in container.InspectResponse, err error) (*facts, erro
 		return nil, w.describe(err)
 	}
 	w.metrics.inspects.WithLabelValues("ok").Inc()
-	f, ok := factsOf(&in, w.daemon.now())
+	f, ok := factsOf(&in, max(w.daemon.now(), w.reader.newest.Load()))
 	if !ok {
 		return nil, errors.New("the daemon's answer has no state")
 	}

@@ -117,6 +117,7 @@ func buildDocker(p parts, link *collectors.Link, c config.Collector) (collectors
 		return nil, err
 	}
 	return docker.New(*c.Docker, docker.Deps{
+		Name: link.Name(),
 		Site: p.config.Site, Node: p.config.Node, Publisher: link, Reporter: link, Cursors: p.cursors, Acting: p.acting, Rules: rules,
 		Logger: p.loggerOf("collector", "docker"), Registerer: p.registerer,
 	})
