@@ -125,6 +125,40 @@ func TestLateOutOfMemoryAmends(t *testing.T) {
 	assert.Len(t, r.Stream.Of(event.TaskStopped, held), 1)
 }
 
+func TestMarksOfNerdctl(t *testing.T) {
+	f, r := watch(t)
+	mark := func(id string, labels map[string]string) { f.update("default", id, labels) }
+	stopped, again := newID(), newID()
+	f.create("default", stopped, map[string]string{"nerdctl/name": "pay", "nerdctl/mounts": "[]"})
+	f.run("default", stopped)
+	r.Told(event.TaskStarted, stopped)
+	mark(stopped, map[string]string{"containerd.io/restart.explicitly-stopped": "true"})
+	r.Told(event.TaskStopping, stopped)
+	f.exit("default", stopped, 137)
+	e := r.Stopped(stopped)
+	assert.Equal(t, "user.stop", e.Data.Cause.Class)
+	assert.True(t, e.Data.Cause.Expected)
+	assert.NotContains(t, e.Data.Labels, "nerdctl/mounts")
+
+	f.deleteTask("default", stopped) // the mark is of an earlier run
+	f.run("default", stopped)
+	f.exit("default", stopped, 9)
+	eventually(t, "the second run", func() bool { return len(r.Stream.Of(event.TaskStopped, stopped)) == 2 })
+	assert.Equal(t, "exit.error", r.Stream.Of(event.TaskStopped, stopped)[1].Data.Cause.Class)
+
+	f.create("default", again, nil)
+	mark(again, map[string]string{"nerdctl/error": "cannot kill container again: container is not running"})
+	mark(again, map[string]string{"nerdctl/error": "exec: \"nope\": not found, password=hunter2"})
+	e = r.Stopped(again)
+	assert.Equal(t, "start.error", e.Data.Cause.Class)
+	assert.Equal(t, `exec: "nope": not found, password=[redacted]`, e.Data.Task.Containers[0].Reason)
+	schematest.Valid(t, e)
+	mark(again, map[string]string{"nerdctl/error": "again"})
+	f.remove("default", again)
+	r.Told(event.TaskRemoved, again)
+	assert.Len(t, r.Stream.Of(event.TaskStopped, again), 1)
+}
+
 // TestRepeatedExits: a shim that dies lets containerd tell the end again, with another time.
 func TestRepeatedExits(t *testing.T) {
 	f, r := watch(t)

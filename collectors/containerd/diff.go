@@ -45,6 +45,13 @@ func (m *machine) snapshot(f *facts) diff {
 			d.found(t, m.make(t, event.TaskCreated, t.birth(), f.created, event.ObservedReconcile), fmt.Sprintf("%s was created from %s", t.title(), orNone(t.Image)))
 		}
 	}
+	if f.failure != "" && m.failsFirst(t) {
+		if fresh && f.created < m.from {
+			t.Failed = true // nobody knows when; it was not while anybody watched
+		} else {
+			d.outs = append(d.outs, m.failedStart(t, f.failure, f.at, event.ObservedReconcile, nil))
+		}
+	}
 	m.compare(t, f, fresh, &d)
 	return d
 }

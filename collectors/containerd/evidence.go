@@ -12,7 +12,7 @@ import (
 func (m *machine) evidence(t *task, end *stop) cause.Evidence {
 	e := cause.Evidence{
 		Task: t.identity(), ExitCode: end.code, OOMEvent: t.OOM, OOMFlag: end.oomFlag, OOMCounted: end.witness.kills > 0,
-		NoKillRecord: true, ExplicitlyStopped: t.onPurpose(), StoppedAt: utc(end.at), AutoRemove: t.Auto,
+		NoKillRecord: true, ExplicitlyStopped: t.onPurpose(end.at), StoppedAt: utc(end.at), AutoRemove: t.Auto,
 		StartFailed: end.failed, StateError: end.failure, RestartPolicy: t.Policy, Restarts: t.Restarts,
 		OwnAction: m.acting != nil && m.acting(t.id), Unseen: end.unseen, RuntimeDown: end.down,
 		Shutdown: end.reboot && end.code == nil,
@@ -45,7 +45,7 @@ func (m *machine) stopEvent(t *task, end *stop, c event.Cause) event.Event {
 	switch {
 	case end.failed:
 		e.Data.Task.PreviousState = event.StateCreated
-	case t.onPurpose():
+	case t.onPurpose(end.at):
 		e.Data.Task.PreviousState = event.StateStopping
 	}
 	only := &e.Data.Task.Containers[0]

@@ -3,6 +3,8 @@ package containerd
 import (
 	"encoding/json"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/containerd/containerd/api/services/containers/v1"
 	native "github.com/containerd/containerd/api/types/task"
@@ -23,6 +25,8 @@ const (
 	labelRestartStatus = "containerd.io/restart.status"
 	labelRestartCount  = "containerd.io/restart.count"
 	labelOnPurpose     = "containerd.io/restart.explicitly-stopped"
+	labelError         = "nerdctl/error"        // what nerdctl could not do last
+	labelGrace         = "nerdctl/stop-timeout" // s
 )
 
 // facts is what containerd told about a container and its task. The environment, the command line and
@@ -37,7 +41,9 @@ type facts struct {
 	policy        string
 	autoRemove    bool
 	restarts      int64
-	onPurpose     bool // stopped on purpose, as who stopped it has marked
+	onPurpose     bool   // marked by who stops it
+	grace         int64  // ns, how long after the mark it may end
+	failure       string // of its first start, in its client's words
 	owner         string
 	cgroup        string // as the runtime's spec says
 	log           logPlace
@@ -61,8 +67,8 @@ const (
 func factsOf(namespace string, c *containers.Container, p *native.Process, at int64) *facts {
 	l := c.Labels
 	f := &facts{
-		at: at, namespace: namespace, id: c.ID, image: redact.Text(c.Image), labels: redact.Labels(l), created: nanos(c.CreatedAt),
-		name: redact.Clean(nameOf(l)), policy: redact.Clean(policyOf(l)), autoRemove: l[labelAutoRemove] == "true",
+		at: at, namespace: namespace, id: c.ID, image: redact.Text(c.Image), labels: labelsOf(l), created: nanos(c.CreatedAt),
+		grace: graceOf(l), failure: failureOf(l), name: redact.Clean(nameOf(l)), policy: redact.Clean(policyOf(l)), autoRemove: l[labelAutoRemove] == "true",
 		onPurpose: l[labelOnPurpose] == "true", owner: ownerOf(l), cgroup: cgroupOf(c), log: logPlaceOf(namespace, c),
 	}
 	f.restarts, _ = strconv.ParseInt(l[labelRestartCount], 10, 64)
@@ -78,6 +84,41 @@ func (f *facts) stopped() bool { return f.status == native.Status_STOPPED }
 
 func (f *facts) running() bool {
 	return f.status == native.Status_RUNNING || f.status == native.Status_PAUSED || f.status == native.Status_PAUSING
+}
+
+// internals are notes that nerdctl makes for itself, long and of no use to anybody else.
+var internals = [...]string{
+	"nerdctl/dns", "nerdctl/extraHosts", "nerdctl/host-config", "nerdctl/ipc", "nerdctl/log-config", "nerdctl/log-uri", "nerdctl/mounts",
+	"nerdctl/ports", "nerdctl/state-dir",
+}
+
+func labelsOf(labels map[string]string) map[string]string {
+	told := redact.Labels(labels)
+	for _, name := range internals {
+		delete(told, name)
+	}
+	if len(told) == 0 {
+		return nil
+	}
+	return told
+}
+
+// graceOf is how long after its mark a container that is asked to stop may take.
+func graceOf(labels map[string]string) int64 {
+	const usual, margin = 10 * time.Second, 5 * time.Second
+	if s, err := strconv.ParseInt(labels[labelGrace], 10, 32); err == nil && s > 0 {
+		return int64(time.Duration(s)*time.Second + margin)
+	}
+	return int64(usual + margin)
+}
+
+// failureOf is why the first start failed. nerdctl notes there what else it could not do, too.
+func failureOf(labels map[string]string) string {
+	text := labels[labelError]
+	if strings.HasPrefix(text, "cannot kill") || strings.Contains(text, "is not running") {
+		return ""
+	}
+	return redact.Text(text)
 }
 
 func ownerOf(labels map[string]string) string {

@@ -46,6 +46,7 @@ type fakeServer struct {
 	tasks      map[string]*task.Process
 	streams    map[chan *types.Envelope]context.CancelFunc
 	opened     int
+	got        int // questions about one container
 	quiet      bool
 	hangs      chan struct{} // questions wait until it is closed
 	failing    codes.Code
@@ -158,6 +159,12 @@ func (f *fakeServer) subscribed() int {
 	return f.opened
 }
 
+func (f *fakeServer) gets() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.got
+}
+
 func at(namespace, id string) string { return namespace + "/" + id }
 
 func (f *fakeServer) create(namespace, id string, labels map[string]string) {
@@ -169,6 +176,15 @@ func (f *fakeServer) create(namespace, id string, labels map[string]string) {
 	f.containers[at(namespace, id)] = c
 	f.mu.Unlock()
 	f.publish(namespace, "/containers/create", &apievents.ContainerCreate{ID: id, Image: c.Image})
+}
+
+func (f *fakeServer) update(namespace, id string, labels map[string]string) {
+	f.mu.Lock()
+	c := proto.CloneOf(f.containers[at(namespace, id)])
+	c.Labels = labels
+	f.containers[at(namespace, id)] = c
+	f.mu.Unlock()
+	f.publish(namespace, "/containers/update", &apievents.ContainerUpdate{ID: id, Labels: labels})
 }
 
 func (f *fakeServer) run(namespace, id string) {
@@ -216,6 +232,7 @@ func (f *fakeServer) Get(ctx context.Context, r *containers.GetContainerRequest)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.got++
 	c := f.containers[at(spaceOf(ctx), r.ID)]
 	if c == nil {
 		return nil, status.Error(codes.NotFound, "no such container")

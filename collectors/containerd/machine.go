@@ -208,6 +208,8 @@ func (m *machine) changed(t *task, before *memory, in input, s *step) {
 	switch {
 	case in.facts == nil:
 		s.ignored = "what changed can't be known"
+	case in.facts.failure != "" && m.failsFirst(t):
+		s.outs = append(s.outs, m.failedStart(t, in.facts.failure, in.at, m.seen, nativeOf(in.record)))
 	case t.Purpose && !before.Purpose && t.running():
 		previous := t.State
 		t.State = event.StateStopping
@@ -220,6 +222,20 @@ func (m *machine) changed(t *task, before *memory, in input, s *step) {
 	default:
 		s.ignored = "nothing that is told has changed"
 	}
+}
+
+// failsFirst reports a container that has not run and whose failure was not told.
+func (m *machine) failsFirst(t *task) bool {
+	return t.State == event.StateCreated && t.Run == "" && !t.Failed
+}
+
+// failedStart tells that the first start failed. Only a client knows, and leaves a note.
+func (m *machine) failedStart(t *task, failure string, at int64, seen event.Observed, native *event.Native) out {
+	t.Failed = true
+	end := &stop{at: at, failed: true, failure: failure, key: "failed " + t.birth(), seen: seen, native: native}
+	o := m.tell(t, end)
+	t.State, t.told = event.StateStopped, nil
+	return o
 }
 
 func (m *machine) removed(t *task, in input, s *step) {

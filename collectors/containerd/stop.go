@@ -41,14 +41,17 @@ const (
 // hold says how long the end waits for evidence that may still come: the out-of-memory event may come
 // after the end. Who has counted need not wait.
 func hold(t *task, s *stop) time.Duration {
-	if s.code != nil && *s.code == 137 && !t.OOM && !s.oomFlag && !s.witness.counted && !t.onPurpose() {
+	if s.code != nil && *s.code == 137 && !t.OOM && !s.oomFlag && !s.witness.counted && !t.onPurpose(s.at) {
 		return 250 * time.Millisecond
 	}
 	return 0
 }
 
-// onPurpose reports a mark of whoever stopped this run.
-func (t *task) onPurpose() bool { return t.Purpose && !t.Stale }
+// onPurpose reports that whoever asked this run to stop has marked it, and that it ended within the time
+// that it is given. nerdctl makes the same mark for every signal, also for one that ends nothing.
+func (t *task) onPurpose(at int64) bool {
+	return t.Purpose && !t.Stale && (t.Marked == 0 || at-t.Marked <= cmp.Or(t.grace, graceOf(nil)))
+}
 
 // ended returns the end of the last run while evidence may still change it.
 func (t *task) ended() *stop {

@@ -29,8 +29,10 @@ type memory struct {
 	Restarts int64             `json:"rc,omitempty"`
 	Last     int64             `json:"t,omitempty"`  // newest event
 	OOM      bool              `json:"o,omitempty"`  // an event of this run
-	Purpose  bool              `json:"m,omitempty"`  // marked as stopped on purpose
+	Purpose  bool              `json:"m,omitempty"`  // marked as to be stopped
+	Marked   int64             `json:"mt,omitempty"` // since when
 	Stale    bool              `json:"ms,omitempty"` // the mark is of an earlier run
+	Failed   bool              `json:"f,omitempty"`  // its first start, which was told
 	Cgroup   string            `json:"g,omitempty"`
 	Log      logPlace          `json:"lp,omitzero"`
 	// Unsent are events that were being published when this was saved.
@@ -43,6 +45,7 @@ type task struct {
 	namespace, id string
 	asked         bool   // containerd was asked about it
 	prepared      uint32 // pid of a task that was created and not started
+	grace         int64  // ns, how long after its mark it may take to end
 	missing       int64  // since when a snapshot can't find what should run, ns
 
 	pending *stop // ended, not told yet
@@ -69,9 +72,14 @@ func (t *task) adopt(f *facts) {
 	t.Labels, t.Policy, t.Auto, t.Restarts = f.labels, f.policy, f.autoRemove, f.restarts
 	t.Created = cmp.Or(f.created, t.Created)
 	t.Cgroup, t.Log = cmp.Or(f.cgroup, t.Cgroup), f.log
-	if t.Purpose = f.onPurpose; !t.Purpose {
-		t.Stale = false
+	t.grace = f.grace
+	switch {
+	case !f.onPurpose:
+		t.Stale, t.Marked = false, 0
+	case !t.Purpose:
+		t.Marked = f.at
 	}
+	t.Purpose = f.onPurpose
 }
 
 // running reports a run whose end nobody has told.
