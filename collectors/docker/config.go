@@ -2,6 +2,7 @@ package docker
 
 import (
 	"errors"
+	"net"
 	"net/url"
 	"strings"
 	"time"
@@ -60,6 +61,18 @@ func (c *Config) Validate() error {
 		faults = append(faults, fault.At("snapshot_every", "%s is out of range; use 1s to 1h", c.SnapshotEvery))
 	}
 	return errors.Join(faults...)
+}
+
+// Warnings returns what is not wrong but unwise.
+func (c *Config) Warnings() []string {
+	u, err := url.Parse(c.Host)
+	if err != nil || c.TLS != (TLS{}) || u.Scheme != "tcp" && u.Scheme != "http" {
+		return nil
+	}
+	if name := u.Hostname(); name == "localhost" || net.ParseIP(name).IsLoopback() {
+		return nil
+	}
+	return []string{"host: " + c.Host + " is reached without TLS: whoever can reach it, too, is root on that host; let the daemon listen with --tlsverify and set tls"}
 }
 
 func (c *Config) checkHost() error {

@@ -25,12 +25,16 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const deadline = 20 * time.Second
 
 func fakeFixture(f *fakeDaemon) collectortest.Fixture {
+	return fakeFixtureAt(f, f.host(), docker.TLS{})
+}
+
+func fakeFixtureAt(f *fakeDaemon, host string, identity docker.TLS) collectortest.Fixture {
 	return collectortest.Fixture{
 		Secrets: []string{"hunter2", "tok3nInEnv", "Sw0rdf1sh", "labelS3cret"},
 		New: func(t testing.TB, p collectortest.Parts) collectors.Collector {
 			t.Helper()
 			cfg := docker.DefaultConfig()
-			cfg.Host, cfg.SnapshotEvery = f.host(), time.Second
+			cfg.Host, cfg.TLS, cfg.SnapshotEvery = host, identity, time.Second
 			c, err := docker.New(cfg, docker.Deps{Site: "test", Node: "n1", Publisher: p.Publisher, Reporter: p.Reporter, Cursors: p.Cursors})
 			require.NoError(t, err)
 			return c

@@ -33,6 +33,14 @@ func (p *Program) Check(ctx context.Context, online bool) error {
 		return err
 	}
 	p.say("config ok: %s, %s\n", count(len(p.withDefaultSinks().Sinks), "sink"), count(len(rules), "route"))
+	for i, c := range p.Config.Collectors {
+		if c.Docker == nil {
+			continue
+		}
+		for _, warning := range c.Docker.Warnings() {
+			p.say("[!] collectors[%d] %s\n", i, warning)
+		}
+	}
 	if !online {
 		return nil
 	}

@@ -62,7 +62,21 @@ func containerdAddress() string {
 func dockerAt(host string) []config.Collector {
 	c := docker.DefaultConfig()
 	c.Host = host
+	if dir := dockerCertificates(); dir != "" && !strings.HasPrefix(host, "unix://") {
+		c.TLS = docker.TLS{CA: filepath.Join(dir, "ca.pem"), Cert: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem")}
+	}
 	return []config.Collector{{Docker: &c}}
+}
+
+// dockerCertificates is the folder where Docker's own tools would look for certificates, if they used TLS.
+func dockerCertificates() string {
+	dir := os.Getenv("DOCKER_CERT_PATH")
+	if dir == "" && os.Getenv("DOCKER_TLS_VERIFY") != "" {
+		if home, err := os.UserHomeDir(); err == nil {
+			return filepath.Join(home, ".docker")
+		}
+	}
+	return dir
 }
 
 // dockerHosts are where a Docker daemon may be: where the user says, the system's, a rootless one.
