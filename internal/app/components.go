@@ -86,7 +86,7 @@ func buildOpenSearch(p parts, name string, c config.Sink) (sinks.Sink, error) {
 func buildRestart(p parts, name string, c config.Sink) (sinks.Sink, error) {
 	cfg := *c.Restart
 	if cfg.Docker == restart.DefaultConfig().Docker {
-		cfg.Docker.Host = p.dockerHost
+		cfg.Docker = p.dockerOf()
 	}
 	if cfg.Containerd == restart.DefaultConfig().Containerd {
 		cfg.Containerd.Address = containerdAddressOf(p.config)
@@ -95,6 +95,16 @@ func buildRestart(p parts, name string, c config.Sink) (sinks.Sink, error) {
 		Name: name, Node: p.config.Node, Publisher: p.publisher, Ledger: p.actions,
 		Logger: p.loggerOf("sink", name), Registerer: p.registerer,
 	})
+}
+
+// dockerOf is where the handler restarts containers: at the first daemon that is watched.
+func (p parts) dockerOf() restart.Docker {
+	for _, entry := range p.config.Collectors {
+		if entry.Docker != nil {
+			return restart.Docker{Host: entry.Docker.Host, TLS: restart.TLS(entry.Docker.TLS)}
+		}
+	}
+	return restart.Docker{Host: p.dockerHost}
 }
 
 // containerdAddressOf is where the handler restarts tasks: at the first containerd that is watched.

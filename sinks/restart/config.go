@@ -56,6 +56,14 @@ type Backoff struct {
 type Docker struct {
 	// Host is its address, such as unix:///var/run/docker.sock.
 	Host string `yaml:"host"`
+	TLS  TLS    `yaml:"tls"`
+}
+
+// TLS names the PEM files for a tcp host that asks for them; empty is plain TCP.
+type TLS struct {
+	CA   string `yaml:"ca"`
+	Cert string `yaml:"cert"`
+	Key  string `yaml:"key"`
 }
 
 // Containerd says where containerd is.
@@ -97,6 +105,9 @@ func (c Config) Validate() error {
 	between("max_age", c.MaxAge, time.Minute, 24*time.Hour)
 	if u, err := url.Parse(c.Docker.Host); err != nil || u.Scheme == "" {
 		faults = append(faults, fault.At("docker.host", "is not an address such as unix:///var/run/docker.sock"))
+	}
+	if (c.Docker.TLS.Cert == "") != (c.Docker.TLS.Key == "") {
+		faults = append(faults, fault.At("docker.tls", "cert and key go together; set both or none"))
 	}
 	if !filepath.IsAbs(strings.TrimPrefix(c.Containerd.Address, "unix://")) {
 		faults = append(faults, fault.At("containerd.address", "is not the path of a socket such as /run/containerd/containerd.sock"))

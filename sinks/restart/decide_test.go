@@ -279,6 +279,7 @@ func TestConfigFaults(t *testing.T) {
 		"max_age":       func(c *Config) { c.MaxAge = time.Second },
 		"docker.host":   func(c *Config) { c.Docker.Host = "/var/run/docker.sock" },
 
+		"docker.tls":         func(c *Config) { c.Docker.TLS = TLS{Cert: "cert.pem"} },
 		"containerd.address": func(c *Config) { c.Containerd.Address = "tcp://10.0.0.1:99" },
 	} {
 		c := DefaultConfig()

@@ -21,12 +21,16 @@ var (
 	_ Supporter = (*DockerRestarter)(nil)
 )
 
-// NewDockerRestarter returns a restarter of the daemon at host, such as unix:///var/run/docker.sock. It
-// dials nothing; the version of the API is agreed on at the first call.
-func NewDockerRestarter(host string) (*DockerRestarter, error) {
-	c, err := client.New(client.WithHost(host))
+// NewDockerRestarter returns a restarter of the daemon. It reads the files of its TLS and dials nothing; the
+// version of the API is agreed on at the first call.
+func NewDockerRestarter(cfg Docker) (*DockerRestarter, error) {
+	options := []client.Opt{client.WithHost(cfg.Host), client.WithUserAgent("bellbuoy")}
+	if t := cfg.TLS; t != (TLS{}) {
+		options = append(options, client.WithTLSClientConfig(t.CA, t.Cert, t.Key))
+	}
+	c, err := client.New(options...)
 	if err != nil {
-		return nil, fmt.Errorf("make Docker client for %s: %w", host, err)
+		return nil, fmt.Errorf("make Docker client for %s: %w", cfg.Host, err)
 	}
 	return &DockerRestarter{c}, nil
 }

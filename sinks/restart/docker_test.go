@@ -69,13 +69,15 @@ func TestARunIsNamedByItsStart(t *testing.T) {
 }
 
 func TestADaemonThatIsAwayIsAnError(t *testing.T) {
-	d, err := NewDockerRestarter("unix://" + t.TempDir() + "/none.sock")
+	d, err := NewDockerRestarter(Docker{Host: "unix://" + t.TempDir() + "/none.sock"})
 	require.NoError(t, err, "nothing is dialled")
 	defer func() { require.NoError(t, d.Close()) }()
 	_, err = d.State(t.Context(), Target{ID: "a"})
 	require.ErrorContains(t, err, "inspect container")
 	require.ErrorContains(t, d.Start(t.Context(), Target{ID: "a"}), "start container")
 	require.ErrorContains(t, d.Restart(t.Context(), Target{ID: "a"}), "restart container")
-	_, err = NewDockerRestarter("://")
+	_, err = NewDockerRestarter(Docker{Host: "://"})
 	require.Error(t, err)
+	_, err = NewDockerRestarter(Docker{Host: "tcp://127.0.0.1:2376", TLS: TLS{CA: t.TempDir() + "/none.pem"}})
+	require.ErrorContains(t, err, "none.pem")
 }

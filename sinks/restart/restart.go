@@ -101,7 +101,7 @@ func New(cfg Config, deps Deps) (*Handler, error) {
 
 // connect makes the restarters of the configured daemons.
 func (h *Handler) connect(cfg Config) error {
-	docker, err := NewDockerRestarter(cfg.Docker.Host)
+	docker, err := NewDockerRestarter(cfg.Docker)
 	if err != nil {
 		return err
 	}
