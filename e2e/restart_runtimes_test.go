@@ -105,7 +105,7 @@ type healed struct {
 	end      event.Type
 	rules    []string
 	restarts int
-	class    string // of the first stop
+	class    string // of the first stop; several with a bar between them
 }
 
 // outcome is the last action as the table has it.
@@ -145,7 +145,7 @@ func (h *healingProgram) judge(daemon string, cases []healed) {
 		if len(c.rules) > 0 {
 			assert.Contains(h.t, c.rules, s.last(c.end).Data.Action.Rule, c.name)
 		}
-		assert.Equal(h.t, c.class, class, c.name)
+		assert.Contains(h.t, strings.Split(c.class, "|"), class, c.name)
 		assert.LessOrEqual(h.t, s.most(), 1, "%s: one stop has one end: %v", c.name, s.actions())
 	}
 	h.t.Log(table)
@@ -211,7 +211,7 @@ func dockerCases(t *testing.T, d *harness.Docker) []healed {
 		{"fails always", run("on-failure", fails, nil), event.ActionGaveUp, []string{"budget"}, 4, "exit.error"},
 		{"out of memory", run("on-failure", harness.RunSpec{
 			Memory: 8 << 20, Cmd: sh(counting + `[ $n -ge 2 ] || { x=a; while :; do x=$x$x; done; }; ` + steady),
-		}, nil), event.ActionSucceeded, nil, 1, "oom"},
+		}, nil), event.ActionSucceeded, nil, 1, "oom|exit.sigkill"}, // the daemon loses one event in some 75
 		{"SIGKILL from the host", run("on-failure", harness.RunSpec{Cmd: sh(steady)}, func(id string) { killFromOutside(t, d, id) }), event.ActionSucceeded, nil, 1, "exit.sigkill"},
 		{"unhealthy", run("unhealthy", harness.RunSpec{
 			Cmd: sh(counting + `[ $n -lt 2 ] || touch /ok; ` + steady),
@@ -219,6 +219,12 @@ func dockerCases(t *testing.T, d *harness.Docker) []healed {
 				Test: []string{"CMD-SHELL", "test -f /ok"}, Interval: 300 * time.Millisecond, Timeout: 5 * time.Second, Retries: 2,
 			},
 		}, nil), event.ActionSucceeded, nil, 1, "handler.restart"},
+		{"unhealthy, then fails, then runs", run("always", harness.RunSpec{
+			Cmd: sh(counting + `[ $n -ne 2 ] || exit 3; [ $n -lt 3 ] || touch /ok; ` + steady),
+			Healthcheck: &container.HealthConfig{
+				Test: []string{"CMD-SHELL", "test -f /ok"}, Interval: 300 * time.Millisecond, Timeout: 5 * time.Second, Retries: 2,
+			},
+		}, nil), event.ActionSucceeded, nil, 2, "handler.restart"},
 		{"docker stop", run("always", harness.RunSpec{Cmd: sh(steady)}, func(id string) { d.Stop(t, id, 5*time.Second) }), event.ActionDenied, []string{"operator"}, 0, "user.stop"},
 		{"docker kill", run("on-failure", harness.RunSpec{Cmd: sh(steady)}, func(id string) { d.Kill(t, id, "SIGKILL") }), event.ActionDenied, []string{"operator"}, 0, "user.kill"},
 		{"completed", run("on-failure", harness.RunSpec{Cmd: sh("exit 0")}, nil), event.ActionDenied, []string{"expected"}, 0, "exit.ok"},

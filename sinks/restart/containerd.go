@@ -68,6 +68,7 @@ func (c *ContainerdRestarter) State(ctx context.Context, t Target) (State, error
 		return State{}, err
 	}
 	s := State{Found: true, Name: nameOf(found), Labels: found.GetLabels(), Setup: setupOf(found)}
+	s.AutoRemove = s.Labels[labelNerdctlRemove] == "true"
 	switch process.GetStatus() {
 	case task.Status_RUNNING:
 		s.Running = true

@@ -19,6 +19,7 @@ const (
 	labelNerdctlLogURI   = "nerdctl/log-uri"
 	labelNerdctlName     = "nerdctl/name"
 	labelNerdctlNetworks = "nerdctl/networks"
+	labelNerdctlRemove   = "nerdctl/auto-remove"
 	extensionCtrNetwork  = "ctr.cni-containerd.metadata"
 )
 
