@@ -144,7 +144,7 @@ func (w *watch) logged(ctx context.Context, since int64, whole bool) (r ring, er
 	r.oldest = math.MaxInt64
 	answer, err := w.events(ctx, s)
 	if err != nil {
-		return r, err
+		return r, w.describe(err)
 	}
 	defer answer.close()
 	for {
@@ -159,7 +159,7 @@ func (w *watch) logged(ctx context.Context, since int64, whole bool) (r ring, er
 			r.size++
 			continue
 		case err != nil:
-			return r, err
+			return r, w.describe(err)
 		}
 		r.take(&m, w.blind.anchor)
 	}

@@ -70,6 +70,8 @@ func (c *Collector) alert(text string) string {
 
 // hints are for errors that only their text tells apart.
 var hints = []struct{ text, say string }{
+	{"timeout awaiting response headers", "it hangs, or something on the way holds its answers back"},
+	{"context deadline exceeded", "it hangs, or something on the way holds its answers back"},
 	{"permission denied", "run as root or as a member of the group that owns the socket"},
 	{"HTTP request to an HTTPS server", "the daemon speaks TLS: set tls.ca, tls.cert and tls.key"},
 	{"malformed HTTP response", "the daemon speaks TLS: set tls.ca, tls.cert and tls.key"},

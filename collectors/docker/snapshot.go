@@ -63,7 +63,7 @@ func (w *watch) snapshots(ctx context.Context, open <-chan struct{}) error {
 	defer tick.Stop()
 	for first := true; ; first = false {
 		if err := w.snapshot(ctx, first); err != nil {
-			return fmt.Errorf("take a snapshot of the Docker daemon at %s: %w", w.cfg.Host, err)
+			return fmt.Errorf("take a snapshot: %w", err)
 		}
 		w.reader.garbled = 0 // what the stream could not tell is told
 		select {
@@ -124,7 +124,10 @@ func (w *watch) list(ctx context.Context) ([]container.Summary, error) {
 	defer cancel()
 	w.metrics.lists.Inc()
 	r, err := w.ContainerList(ctx, client.ContainerListOptions{All: true})
-	return r.Items, err
+	if err != nil {
+		return nil, w.describe(err)
+	}
+	return r.Items, nil
 }
 
 // settle queues what some containers are behind the events that led there, and waits until the shards have
