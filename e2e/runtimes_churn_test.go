@@ -59,17 +59,13 @@ func (c *counted) Publish(ctx context.Context, e event.Event) error {
 // twice counts the events that were published with an id that had been published before.
 func (c *counted) twice() int { return int(c.published.Load()) - len(c.Events()) }
 
-// watchHost starts a collector of the daemon at host, which ends with the test at the latest.
-func watchHost(t *testing.T, host string, cursors collectors.Bucket) *watched {
+// watch starts a collector under a supervisor of its own; it ends with the test at the latest.
+func watch(t *testing.T, stream *counted, runtime event.Runtime, build func(l *collectors.Link) (collectors.Collector, error)) *watched {
 	t.Helper()
-	w := &watched{stream: &counted{}}
+	w := &watched{stream: stream}
 	sup, err := collectors.NewSupervisor(collectors.Deps{Site: "e2e", Node: "n1", Publisher: w.stream})
 	require.NoError(t, err)
-	require.NoError(t, sup.Add("docker", event.Docker, func(l *collectors.Link) (collectors.Collector, error) {
-		cfg := docker.DefaultConfig()
-		cfg.Host = host
-		return docker.New(cfg, docker.Deps{Site: "e2e", Node: "n1", Publisher: l, Reporter: l, Cursors: cursors})
-	}))
+	require.NoError(t, sup.Add(string(runtime), runtime, build))
 	w.status = func() collectors.Status { return sup.Status()[0] }
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -87,9 +83,19 @@ func watchHost(t *testing.T, host string, cursors collectors.Bucket) *watched {
 	return w
 }
 
+// watchHost watches the Docker daemon at host.
+func watchHost(t *testing.T, stream *counted, host string, cursors collectors.Bucket) *watched {
+	t.Helper()
+	return watch(t, stream, event.Docker, func(l *collectors.Link) (collectors.Collector, error) {
+		cfg := docker.DefaultConfig()
+		cfg.Host = host
+		return docker.New(cfg, docker.Deps{Site: "e2e", Node: "n1", Publisher: l, Reporter: l, Cursors: cursors})
+	})
+}
+
 func (w *watched) sees(t *testing.T) {
 	t.Helper()
-	eventually(t, time.Minute, "the collector sees the daemon", func() bool { return w.status().Connected })
+	eventually(t, time.Minute, "the collector sees its runtime", func() bool { return w.status().Connected })
 }
 
 // gaps returns the gaps that are over, as the stream has them.
@@ -118,7 +124,7 @@ func newArm(t *testing.T, name string, d *harness.Docker) *arm {
 	t.Helper()
 	b := churn.NewBreaker(t, d.Host)
 	return &arm{
-		Breaker: b, name: name, watched: watchHost(t, b.Host, &collectortest.Bucket{}),
+		Breaker: b, name: name, watched: watchHost(t, &counted{}, b.Host, &collectortest.Bucket{}),
 		naive: churn.NewPeer(t, b.Host, churn.Naive), since: churn.NewPeer(t, b.Host, churn.Since),
 	}
 }
@@ -249,7 +255,7 @@ func (c *churned) settle(t *testing.T) *verdict {
 // TestChurnDocker lets containers live and die while collectors lose their connection: within what the
 // daemon remembers nothing may be lost, and beyond it nothing but what cannot be known, which is announced.
 func TestChurnDocker(t *testing.T) {
-	eachDocker(t, func(t *testing.T, d *harness.Docker) {
+	stand.EachDocker(t, func(t *testing.T, d *harness.Docker) {
 		c := newChurn(t, d)
 		c.run(t, planOfChurn())
 		v := c.settle(t)
@@ -259,10 +265,4 @@ func TestChurnDocker(t *testing.T) {
 		v.past.checkKnowable(t)
 		sameIDsAfterwards(t, c)
 	})
-}
-
-// eachDocker runs a subtest on each line of Docker daemons.
-func eachDocker(t *testing.T, f func(t *testing.T, d *harness.Docker)) {
-	t.Helper()
-	t.Run("20.10", func(t *testing.T) { f(t, stand.Docker(t)) })
 }

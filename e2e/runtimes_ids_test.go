@@ -1,6 +1,9 @@
 package e2e_test
 
 import (
+	"fmt"
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -20,7 +23,7 @@ func sameIDsAfterwards(t *testing.T, c *churned) {
 	require.NoError(t, c.driver.Flush(t.Context()))
 
 	// One was away, and is told of what began since then.
-	away := watchHost(t, c.daemon.Host, c.before)
+	away := watchHost(t, &counted{}, c.daemon.Host, c.before)
 	eventually(t, time.Minute, "what it found is told", func() bool { return len(away.gaps()) > 0 })
 	away.stop()
 	kept := keptOf(c.driver.Lives())
@@ -28,7 +31,7 @@ func sameIDsAfterwards(t *testing.T, c *churned) {
 	assert.Equal(t, 3*len(kept), n, "created, started and stopped of each kept container")
 
 	// One never was: it tells what runs.
-	never := watchHost(t, c.daemon.Host, &collectortest.Bucket{})
+	never := watchHost(t, &counted{}, c.daemon.Host, &collectortest.Bucket{})
 	for id := range c.running {
 		eventually(t, time.Minute, "what runs is told", func() bool { return len(never.stream.Of(event.TaskStarted, id)) > 0 })
 	}
@@ -44,11 +47,22 @@ func same(t *testing.T, streamed, found map[string]event.Event) int {
 	n := 0
 	for id, e := range found {
 		assert.Equal(t, event.ObservedReconcile, e.Data.Observed, "%s of %s came from the log, which was to be empty", e.Type, e.Data.Task.Name)
-		if _, ok := streamed[id]; assert.True(t, ok, "%s of %s has another id", e.Type, e.Data.Task.Name) {
+		if _, ok := streamed[id]; assert.True(t, ok, "%s of %s, run %s, has another id; streamed were %s", e.Type, e.Data.Task.Name, e.Data.Task.Run, runsOf(slices.Collect(maps.Values(streamed)), e.Data.Task.ID)) {
 			n++
 		}
 	}
 	return n
+}
+
+// runsOf lists what was told of a task.
+func runsOf(events []event.Event, task string) []string {
+	var told []string
+	for _, e := range events {
+		if e.Data.Task != nil && e.Data.Task.ID == task {
+			told = append(told, fmt.Sprintf("%s, run %s, %s, at %d: %s", e.Type.Event(), e.Data.Task.Run, e.Data.Observed, e.Time.UnixNano(), e.Data.Message))
+		}
+	}
+	return told
 }
 
 func keptOf(lives []churn.Life) map[string]bool {

@@ -20,10 +20,14 @@ import (
 )
 
 // obeys ends at once when it is asked to; obeysBadly ends with an error; ignores does not end.
-func obeys() []string { return []string{"sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done"} }
+func obeys() []string {
+	return []string{"sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done"}
+}
+
 func obeysBadly() []string {
 	return []string{"sh", "-c", "trap 'exit 7' TERM; while :; do sleep 0.1; done"}
 }
+
 func ignores() []string { return []string{"sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"} }
 
 // paged is the whole program on one daemon, with a topic that its alerts go to.
@@ -143,7 +147,7 @@ func (p *paged) stopAndRemove(id string) {
 
 // TestQuiet: what people and orchestrators want wakes nobody; what goes wrong is told once, with its cause.
 func TestQuiet(t *testing.T) {
-	eachDocker(t, func(t *testing.T, d *harness.Docker) {
+	stand.EachDocker(t, func(t *testing.T, d *harness.Docker) {
 		p := newPaged(t, d)
 		wanted := map[string]string{}
 		for what, act := range quietEnds() {

@@ -88,7 +88,13 @@ func (v *armVerdict) checkKnowable(t *testing.T) {
 	for _, m := range append(v.truth.Untold(v.ours, isKept, v.lives), v.truth.Untold(v.ours, isRemoved, v.lives)...) {
 		assert.True(t, v.announced(m), "%s: %+v at %s is not told, and no gap announces that", v.name, m.Fact, m.At)
 	}
+	for run, kinds := range v.untold() {
+		if !slices.Equal(kinds, []churn.Kind{churn.Started, churn.Stopped}) { // of an end whose start is lost nobody knows when that was
+			assert.Equal(t, []churn.Kind{churn.Started}, kinds, "%s: what is not told of run %d of %s, which was kept", v.name, run.Run, run.ID)
+		}
+	}
 	v.checkOnce(t)
+	v.checkGaps(t)
 }
 
 func (v *armVerdict) announced(m churn.Missing) bool {
@@ -104,7 +110,11 @@ func (v *armVerdict) announced(m churn.Missing) bool {
 func (v *armVerdict) checkOnce(t *testing.T) {
 	t.Helper()
 	assert.Zero(t, v.twice, "%s: ids that were published twice", v.name)
-	assert.Zero(t, v.kept.ours.Surplus+v.rm.ours.Surplus, "%s: transitions that were told twice or never were", v.name)
+	if !assert.Zero(t, v.kept.ours.Surplus+v.rm.ours.Surplus, "%s: transitions that were told twice or never were", v.name) {
+		for f := range v.truth.Surplus(v.ours) {
+			t.Logf("%+v\n%s", f, strings.Join(runsOf(v.events, f.ID), "\n"))
+		}
+	}
 }
 
 // cost is what gaps cost, as they say themselves or as it was.
@@ -133,12 +143,22 @@ func (v *armVerdict) cost() cost {
 			c.codes++
 		}
 	}
-	for _, m := range v.truth.Untold(v.ours, isKept, v.lives) {
-		if m.Kind == churn.Started {
+	for _, kinds := range v.untold() {
+		if len(kinds) == 2 {
 			c.runs++
 		}
 	}
 	return c
+}
+
+// untold returns what is not told of kept containers, by run.
+func (v *armVerdict) untold() map[churn.Fact][]churn.Kind {
+	runs := map[churn.Fact][]churn.Kind{}
+	for _, m := range v.truth.Untold(v.ours, isKept, v.lives) {
+		run := churn.Fact{ID: m.ID, Run: m.Run}
+		runs[run] = append(runs[run], m.Kind)
+	}
+	return runs
 }
 
 // checkGaps demands that gaps count what they cost.
@@ -175,7 +195,7 @@ func (v *verdict) String() string {
 func cursorsFrom(t *testing.T, host string) *collectortest.Bucket {
 	t.Helper()
 	cursors := &collectortest.Bucket{}
-	w := watchHost(t, host, cursors)
+	w := watchHost(t, &counted{}, host, cursors)
 	saved := cursors.Copy()
 	w.stop()
 	return saved

@@ -12,15 +12,8 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
+	"golang.org/x/sync/errgroup"
 )
-
-// Life is one container that a driver made.
-type Life struct {
-	ID   string
-	Kept bool // it stays after its end; else the daemon removes it
-	Code int  // that each of its runs ends with
-	Runs int  // that it has: a failing one may be started three times
-}
 
 // Docker makes container lives on a Docker daemon, and volumes whose events turn the daemon's log over.
 type Docker struct {
@@ -37,60 +30,14 @@ type Docker struct {
 	volumes int
 }
 
-const drivers = 8
-
-// Drive makes lives until enough is closed, and returns how many a second it made.
+// Drive makes lives and noise until enough is closed, and returns how many lives a second it made.
 func (d *Docker) Drive(ctx context.Context, enough <-chan struct{}) (float64, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	begun := time.Now()
-	jobs := make(chan int)
-	errs := make(chan error, drivers+1)
-	var wg sync.WaitGroup
-	for range drivers {
-		wg.Go(func() {
-			for i := range jobs {
-				if err := d.live(ctx, i); err != nil {
-					cancel()
-					errs <- err
-					return
-				}
-			}
-		})
-	}
-	wg.Go(func() { errs <- d.noise(ctx, enough) })
-	pace(ctx, enough, d.Rate, jobs)
-	took := time.Since(begun)
-	wg.Wait()
-	close(errs)
-	var all []error
-	for err := range errs {
-		all = append(all, err)
-	}
-	return float64(len(d.Lives())) / took.Seconds(), errors.Join(all...)
-}
-
-// pace hands out numbers at a rate; a receiver that is late is not hurried.
-func pace(ctx context.Context, enough <-chan struct{}, rate float64, jobs chan<- int) {
-	defer close(jobs)
-	tick := time.NewTicker(time.Duration(float64(time.Second) / rate))
-	defer tick.Stop()
-	for i := 0; ; i++ {
-		select {
-		case <-ctx.Done():
-			return
-		case <-enough:
-			return
-		case <-tick.C:
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-enough:
-			return
-		case jobs <- i:
-		}
-	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return drive(ctx, enough, d.Rate, d.live) })
+	group.Go(func() error { return d.noise(ctx, enough) })
+	err := group.Wait()
+	return float64(len(d.Lives())) / time.Since(begun).Seconds(), err
 }
 
 func (d *Docker) gate(ctx context.Context) error {

@@ -105,7 +105,7 @@ func (p *Peer) note(m *events.Message) {
 	p.total++
 	p.newest = max(p.newest, m.TimeNano)
 	if kind, ok := kindOfAction[m.Action]; ok && m.Type == events.ContainerEventType {
-		p.records = append(p.records, Record{m.TimeNano, kind, m.Actor.ID, m.Actor.Attributes["exitCode"]})
+		p.records = append(p.records, Record{At: m.TimeNano, Kind: kind, ID: m.Actor.ID, Code: m.Actor.Attributes["exitCode"]})
 	}
 }
 

@@ -2,6 +2,7 @@ package churn
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,6 +27,7 @@ type Record struct {
 	Kind Kind
 	ID   string
 	Code string // of an end
+	Run  string // of a start or an end: what names its run, if the daemon names it
 }
 
 // Fact is one transition: of a container, and of which of its runs, from 0; -1 for none that there was.
@@ -40,25 +42,36 @@ type Truth struct {
 	facts []Fact // in order
 	at    map[Fact]int64
 	codes map[Fact]string
-	runs  map[string][]int64 // when each run of a container started
+	runs  map[string][]Record // what began each run of a container
 	named map[Record]Fact
 }
 
 // NewTruth takes what a witness saw, in its order.
 func NewTruth(records []Record) *Truth {
-	t := &Truth{at: map[Fact]int64{}, codes: map[Fact]string{}, runs: map[string][]int64{}, named: map[Record]Fact{}}
+	t := &Truth{at: map[Fact]int64{}, codes: map[Fact]string{}, runs: map[string][]Record{}, named: map[Record]Fact{}}
 	for _, r := range records {
-		if r.Kind == Started {
-			t.runs[r.ID] = append(t.runs[r.ID], r.At)
-		}
 		f := Fact{ID: r.ID, Kind: r.Kind}
 		if r.Kind == Started || r.Kind == Stopped {
-			f.Run = len(t.runs[r.ID]) - 1
+			f.Run = t.begin(r)
 		}
 		t.facts = append(t.facts, f)
 		t.at[f], t.codes[f], t.named[r] = r.At, r.Code, f
 	}
 	return t
+}
+
+// begin returns which run a start or an end is of. Named ones may come in any order.
+func (t *Truth) begin(r Record) int {
+	runs := t.runs[r.ID]
+	if r.Run != "" {
+		if i := slices.IndexFunc(runs, func(known Record) bool { return known.Run == r.Run }); i >= 0 {
+			return i
+		}
+	} else if r.Kind == Stopped {
+		return len(runs) - 1
+	}
+	t.runs[r.ID] = append(runs, r)
+	return len(runs)
 }
 
 // Tale is what one observer told: how often each transition, and the exit codes of ends, empty if unknown.
@@ -106,8 +119,10 @@ func (t *Truth) Events(events []event.Event) Tale {
 }
 
 // run finds the run that a collector names. The name is when the daemon says that the run started, which
-// precedes the event of it and follows the end of the run before; or t and the time of an event of the run.
+// precedes the event of it and follows the end of the run before; or t and the time of an event of the
+// run; or the number of its process, and more behind a -.
 func (t *Truth) run(id, name string) int {
+	name, _, _ = strings.Cut(name, "-")
 	digits, ofEvent := strings.CutPrefix(name, "t")
 	at, err := strconv.ParseInt(digits, 10, 64)
 	if err != nil {
@@ -116,11 +131,31 @@ func (t *Truth) run(id, name string) int {
 	for i, start := range t.runs[id] {
 		last := i == len(t.runs[id])-1
 		switch {
-		case !ofEvent && at <= start, ofEvent && at >= start && (last || at < t.runs[id][i+1]):
+		case start.Run != "":
+			if start.Run == name {
+				return i
+			}
+		case !ofEvent && at <= start.At, ofEvent && at >= start.At && (last || at < t.runs[id][i+1].At):
 			return i
 		}
 	}
 	return -1
+}
+
+func decimal(n uint32) string { return strconv.FormatUint(uint64(n), 10) }
+
+// Surplus returns what a tale has more than once, or what never happened.
+func (t *Truth) Surplus(tale Tale) map[Fact]int {
+	surplus := map[Fact]int{}
+	for f, n := range tale.told {
+		if _, happened := t.at[f]; happened {
+			n--
+		}
+		if n > 0 {
+			surplus[f] = n
+		}
+	}
+	return surplus
 }
 
 // Score is a tale held against the truth.
@@ -154,12 +189,9 @@ func (t *Truth) Hold(tale Tale, of func(Life) bool, lives []Life) Score {
 			last[f.ID] = f
 		}
 	}
-	for f, n := range tale.told {
-		_, happened := t.at[f]
-		if in[f.ID] && !happened {
+	for f, n := range t.Surplus(tale) {
+		if in[f.ID] {
 			score.Surplus += n
-		} else if in[f.ID] {
-			score.Surplus += n - 1
 		}
 	}
 	for id, f := range last {
