@@ -146,6 +146,9 @@ func (h *healingProgram) judge(daemon string, cases []healed) {
 			assert.Contains(h.t, c.rules, s.last(c.end).Data.Action.Rule, c.name)
 		}
 		assert.Contains(h.t, strings.Split(c.class, "|"), class, c.name)
+		if run := s.last(event.ActionSucceeded); run.Data.Action != nil {
+			assert.Equal(h.t, run.Data.Action.Run, s.last(event.TaskStarted).Data.Task.Run, "%s: handler and collector name the run alike", c.name)
+		}
 		assert.LessOrEqual(h.t, s.most(), 1, "%s: one stop has one end: %v", c.name, s.actions())
 	}
 	h.t.Log(table)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/containerd/containerd/api/services/tasks/v1"
 	"github.com/containerd/containerd/api/types/task"
 	"google.golang.org/grpc"
+	grpcbackoff "google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
@@ -38,7 +40,16 @@ var _ Restarter = (*ContainerdRestarter)(nil)
 // NewContainerdRestarter returns a restarter of the containerd at address, the path of its socket. It
 // dials nothing.
 func NewContainerdRestarter(address string) (*ContainerdRestarter, error) {
-	conn, err := grpc.NewClient("unix://"+strings.TrimPrefix(address, "unix://"), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	socket := strings.TrimPrefix(address, "unix://")
+	conn, err := grpc.NewClient("passthrough:///containerd",
+		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithUserAgent("bellbuoy"),
+		grpc.WithConnectParams(grpc.ConnectParams{ // its own would wait up to two minutes for a containerd that is back
+			Backoff:           grpcbackoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second},
+			MinConnectTimeout: 5 * time.Second,
+		}),
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+		}))
 	if err != nil {
 		return nil, fmt.Errorf("make containerd client for %s: %w", address, err)
 	}
