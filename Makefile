@@ -17,7 +17,7 @@ FUZZTIME ?= 20s
 
 .PHONY: help
 help: ## this list
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  %-9s %s\n", $$1, $$2}'
 
 .PHONY: build
 build: ## bin/bellbuoy
@@ -48,6 +48,10 @@ chaos: ## 200 containers end in every way while the program is killed again and 
 .PHONY: e2e-churn
 e2e-churn: ## containers live and die for a minute while collectors lose their daemon; prints what was told of them
 	BELLBUOY_E2E_LONG=1 $(MAKE) test PKG=./e2e RUN=TestChurn TESTARGS=-v
+
+.PHONY: e2e-long
+e2e-long: ## each daemon for a minute and more: churn, quiet ends, what a collector costs; last result in docs/measurements.md
+	BELLBUOY_E2E_LONG=1 $(MAKE) test PKG=./e2e RUN='TestChurn|TestBesideDocker|TestQuiet|TestLoadOnDocker' TESTARGS=-v
 
 .PHONY: outage
 outage: ## OpenSearch away and SNS throttled for a minute under load; prints the latencies
