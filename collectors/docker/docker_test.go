@@ -28,6 +28,20 @@ func fakeFixture(f *fakeDaemon) collectortest.Fixture {
 	return fakeFixtureAt(f, f.host(), docker.TLS{})
 }
 
+// fakeFixtureOf is a collector that runs on a node of another name.
+func fakeFixtureOf(f *fakeDaemon, node string) collectortest.Fixture {
+	fixture := fakeFixture(f)
+	fixture.New = func(t testing.TB, p collectortest.Parts) collectors.Collector {
+		t.Helper()
+		cfg := docker.DefaultConfig()
+		cfg.Host, cfg.SnapshotEvery = f.host(), time.Second
+		c, err := docker.New(cfg, docker.Deps{Site: "test", Node: node, Publisher: p.Publisher, Reporter: p.Reporter, Cursors: p.Cursors})
+		require.NoError(t, err)
+		return c
+	}
+	return fixture
+}
+
 func fakeFixtureAt(f *fakeDaemon, host string, identity docker.TLS) collectortest.Fixture {
 	return collectortest.Fixture{
 		Secrets: []string{"hunter2", "tok3nInEnv", "Sw0rdf1sh", "labelS3cret"},

@@ -368,7 +368,7 @@ func (f *fakeDaemon) create(labels map[string]string, change ...func(*container.
 	id := fmt.Sprintf("%064x", f.next<<32|0xabcdef)[:64]
 	id = fmt.Sprintf("%06x", f.next) + id[6:]
 	in := &container.InspectResponse{
-		ID: id, Name: "/c" + id[:6], Image: "sha256:" + strings.Repeat("ab", 32), Created: time.Now().Format(time.RFC3339Nano),
+		ID: id, Name: "/c" + id[:6], Image: "sha256:" + strings.Repeat("ab", 32), Created: f.now().Format(time.RFC3339Nano),
 		State:      &container.State{Status: "created", StartedAt: "0001-01-01T00:00:00Z", FinishedAt: "0001-01-01T00:00:00Z"},
 		Config:     &container.Config{Image: "busybox", Labels: labels, Env: []string{"API_TOKEN=tok3nInEnv"}, Cmd: []string{"sh", "-c", "echo Sw0rdf1sh"}},
 		HostConfig: &container.HostConfig{},
@@ -386,7 +386,7 @@ func (f *fakeDaemon) run(id string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s := f.containers[id].State
-	s.Status, s.Running, s.Error, s.StartedAt = "running", true, "", time.Now().Format(time.RFC3339Nano)
+	s.Status, s.Running, s.Error, s.StartedAt = "running", true, "", f.now().Format(time.RFC3339Nano)
 	f.emitLocked(id, "start")
 }
 
@@ -394,7 +394,7 @@ func (f *fakeDaemon) exit(id string, code int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s := f.containers[id].State
-	s.Status, s.Running, s.ExitCode, s.FinishedAt = "exited", false, code, time.Now().Format(time.RFC3339Nano)
+	s.Status, s.Running, s.ExitCode, s.FinishedAt = "exited", false, code, f.now().Format(time.RFC3339Nano)
 	f.emitLocked(id, "die", "exitCode", strconv.Itoa(code))
 }
 

@@ -20,7 +20,7 @@ type reader struct {
 	order  []seenKey
 	kills  killTimes
 	// garbled counts the connections in a row that met a record that can't be read.
-	garbled int
+	garbled atomic.Int64
 }
 
 type seenKey struct {
@@ -103,7 +103,7 @@ func (w *watch) broken(ctx context.Context, err error) error {
 func (w *watch) garble(err *garbledError) error {
 	w.metrics.garbled.Inc()
 	w.deps.Logger.Warn("record of the event stream not read", "err", err)
-	if w.reader.garbled++; w.reader.garbled == 1 {
+	if w.reader.garbled.Add(1) == 1 {
 		return fmt.Errorf("%w: %w", errGarbled, err)
 	}
 	return nil

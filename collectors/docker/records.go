@@ -60,7 +60,8 @@ func (r *records) next(into *events.Message) error {
 // found returns the part of a garbled line that begins with the first whole event: a record that was cut
 // off and the one after it can be on the same line.
 func found(line []byte) []byte {
-	for len(line) > 1 {
+	const enough = 32 // tries, each of which may read the whole line
+	for try := 0; try < enough && len(line) > 1; try++ {
 		next := bytes.Index(line[1:], []byte(`{"`))
 		if next < 0 {
 			return nil

@@ -170,7 +170,8 @@ func (s *shard) handle(ctx context.Context, it item) {
 func (s *shard) event(ctx context.Context, it item) {
 	id := it.msg.Actor.ID
 	in := input{msg: it.msg, done: it.done}
-	action, detail, _ := strings.Cut(string(it.msg.Action), ": ")
+	action := actionOf(it.msg.Action)
+	_, detail, _ := strings.Cut(string(it.msg.Action), ": ")
 	switch action {
 	case "create":
 		s.checks[id] = check{at: s.w.daemon.now() + int64(firstCheck)}

@@ -65,7 +65,7 @@ func (w *watch) snapshots(ctx context.Context, open <-chan struct{}) error {
 		if err := w.snapshot(ctx, first); err != nil {
 			return fmt.Errorf("take a snapshot: %w", err)
 		}
-		w.reader.garbled = 0 // what the stream could not tell is told
+		w.reader.garbled.Store(0) // what the stream could not tell is told
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
