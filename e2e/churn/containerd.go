@@ -32,6 +32,7 @@ type Containerd struct {
 
 	mu    sync.Mutex // guards what follows
 	lives []Life
+	ends  []Record
 	execs int
 }
 
@@ -71,6 +72,14 @@ func (c *Containerd) Lives() []Life {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return append([]Life(nil), c.lives...)
+}
+
+// Ends returns how each run ended, as containerd answered to who waited for it. Some of these ends it never
+// publishes: those of tasks that are deleted at once.
+func (c *Containerd) Ends() []Record {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return append([]Record(nil), c.ends...)
 }
 
 // Execs counts the processes that were started beside those of the tasks.
@@ -184,7 +193,8 @@ func (c *Containerd) runs(ctx context.Context, m *mould, l Life, exec bool, task
 		if _, err := client.Create(ctx, task); err != nil {
 			return fmt.Errorf("create task: %w", err)
 		}
-		if _, err := client.Start(ctx, &tasks.StartRequest{ContainerID: l.ID}); err != nil {
+		started, err := client.Start(ctx, &tasks.StartRequest{ContainerID: l.ID})
+		if err != nil {
 			return fmt.Errorf("start task: %w", err)
 		}
 		if exec {
@@ -192,9 +202,15 @@ func (c *Containerd) runs(ctx context.Context, m *mould, l Life, exec bool, task
 				return err
 			}
 		}
-		if _, err := client.Wait(ctx, &tasks.WaitRequest{ContainerID: l.ID}); err != nil {
+		end, err := client.Wait(ctx, &tasks.WaitRequest{ContainerID: l.ID})
+		if err != nil {
 			return fmt.Errorf("wait for task: %w", err)
 		}
+		c.mu.Lock()
+		c.ends = append(c.ends, Record{
+			At: end.GetExitedAt().AsTime().UnixNano(), Kind: Stopped, ID: l.ID, Code: decimal(end.GetExitStatus()), Run: decimal(started.GetPid()),
+		})
+		c.mu.Unlock()
 	}
 	if l.Kept {
 		return nil

@@ -154,3 +154,32 @@ func (l *Listener) Records() []Record {
 	defer l.mu.Unlock()
 	return append([]Record(nil), l.records...)
 }
+
+// Complete adds the ends that were never published to what was, and says how many these are.
+func Complete(records, ends []Record) (all []Record, unpublished int) {
+	type run struct{ id, name string }
+	told := map[run]bool{}
+	for _, r := range records {
+		if r.Kind == Stopped {
+			told[run{r.ID, r.Run}] = true
+		}
+	}
+	missing := map[string][]Record{}
+	for _, end := range ends {
+		if !told[run{end.ID, end.Run}] {
+			missing[end.ID] = append(missing[end.ID], end)
+			unpublished++
+		}
+	}
+	for _, r := range records {
+		if r.Kind == Removed {
+			all = append(all, missing[r.ID]...)
+			delete(missing, r.ID)
+		}
+		all = append(all, r)
+	}
+	for _, end := range missing {
+		all = append(all, end...)
+	}
+	return all, unpublished
+}
