@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -70,6 +71,22 @@ func containerdCases(t *testing.T, c *harness.Containerd, log string) []healed {
 			Cmd: sh("exit 3"), Flags: []string{"--with-ns", "network:/proc/1/ns/net"},
 		}, nil), event.ActionDenied, []string{"foreign_setup"}, 0, "exit.error"},
 	}
+}
+
+// TestRestartOnSeveralDaemons has one handler for two containerds and a Docker: each task is with its own.
+func TestRestartOnSeveralDaemons(t *testing.T) {
+	d, older, newer := stand.Docker(t), stand.Containerd(t, "1.6"), stand.Containerd(t, "2.4")
+	h := newHealingProgram(t, fmt.Sprintf("{docker: {host: %q}}, {containerd: {address: %q}}, {containerd: {address: %q}}", d.Host, older.Address, newer.Address))
+	script := sh(counting + `[ $n -ge 2 ] || exit 3; ` + steady)
+	label := map[string]string{"bellbuoy.restart": "on-failure"}
+	on := func(c *harness.Containerd, id string) func() string {
+		return func() string { return c.Run(t, harness.CtrSpec{ID: id, Cmd: script, Labels: maps.Clone(label)}) }
+	}
+	h.judge("three daemons", []healed{
+		{"Docker", func() string { return d.Run(t, harness.RunSpec{Name: containerName(t), Cmd: script, Labels: label}) }, event.ActionSucceeded, nil, 1, "exit.error"},
+		{"containerd 1.6", on(older, "several-old"), event.ActionSucceeded, nil, 1, "exit.error"},
+		{"containerd 2.4", on(newer, "several-new"), event.ActionSucceeded, nil, 1, "exit.error"},
+	})
 }
 
 // TestContainerdRestarter makes new tasks of containers in every state that one can be in.

@@ -85,36 +85,38 @@ func buildOpenSearch(p parts, name string, c config.Sink) (sinks.Sink, error) {
 
 func buildRestart(p parts, name string, c config.Sink) (sinks.Sink, error) {
 	cfg := *c.Restart
-	if cfg.Docker == restart.DefaultConfig().Docker {
-		cfg.Docker = p.dockerOf()
-	}
-	if cfg.Containerd == restart.DefaultConfig().Containerd {
-		cfg.Containerd.Address = containerdAddressOf(p.config)
-	}
-	return restart.New(cfg, restart.Deps{
+	deps := restart.Deps{
 		Name: name, Node: p.config.Node, Publisher: p.publisher, Ledger: p.actions,
 		Logger: p.loggerOf("sink", name), Registerer: p.registerer,
-	})
+	}
+	if cfg.Docker == restart.DefaultConfig().Docker {
+		cfg.Docker.Host, deps.Docker = p.dockerHost, dockersOf(p.config)
+	}
+	if cfg.Containerd == restart.DefaultConfig().Containerd {
+		deps.Containerd = containerdsOf(p.config)
+	}
+	return restart.New(cfg, deps)
 }
 
-// dockerOf is where the handler restarts containers: at the first daemon that is watched.
-func (p parts) dockerOf() restart.Docker {
-	for _, entry := range p.config.Collectors {
+// dockersOf are the daemons that are watched: a restart handler acts on those.
+func dockersOf(c *config.Config) []restart.Docker {
+	var found []restart.Docker
+	for _, entry := range c.Collectors {
 		if entry.Docker != nil {
-			return restart.Docker{Host: entry.Docker.Host, TLS: restart.TLS(entry.Docker.TLS)}
+			found = append(found, restart.Docker{Host: entry.Docker.Host, TLS: restart.TLS(entry.Docker.TLS)})
 		}
 	}
-	return restart.Docker{Host: p.dockerHost}
+	return found
 }
 
-// containerdAddressOf is where the handler restarts tasks: at the first containerd that is watched.
-func containerdAddressOf(c *config.Config) string {
+func containerdsOf(c *config.Config) []restart.Containerd {
+	var found []restart.Containerd
 	for _, entry := range c.Collectors {
 		if entry.Containerd != nil {
-			return entry.Containerd.Address
+			found = append(found, restart.Containerd{Address: entry.Containerd.Address})
 		}
 	}
-	return restart.DefaultConfig().Containerd.Address
+	return found
 }
 
 func buildConsole(p parts, _ string, c config.Sink) (sinks.Sink, error) {

@@ -32,7 +32,10 @@ type Deps struct {
 	Node      string
 	Publisher Publisher
 	Ledger    Ledger
-	// Restarters act on the tasks of their runtime; nil is those of the configured daemons.
+	// Docker and Containerd are daemons to act on in place of the configured one, if there are any.
+	Docker     []Docker
+	Containerd []Containerd
+	// Restarters act on the tasks of their runtime; nil is those of these daemons.
 	Restarters map[event.Runtime]Restarter
 	// Logger tells of actions; nil discards.
 	Logger *slog.Logger
@@ -90,8 +93,8 @@ func New(cfg Config, deps Deps) (*Handler, error) {
 		h.logger = slog.New(slog.DiscardHandler)
 	}
 	if h.restarters == nil {
-		if err := h.connect(cfg); err != nil {
-			return nil, err
+		if err := h.connect(cfg, deps); err != nil {
+			return nil, errors.Join(err, h.Close())
 		}
 	}
 	var err error
@@ -99,17 +102,29 @@ func New(cfg Config, deps Deps) (*Handler, error) {
 	return h, err
 }
 
-// connect makes the restarters of the configured daemons.
-func (h *Handler) connect(cfg Config) error {
-	docker, err := NewDockerRestarter(cfg.Docker)
-	if err != nil {
-		return err
+// connect makes the restarters of the daemons.
+func (h *Handler) connect(cfg Config, deps Deps) error {
+	if len(deps.Docker) == 0 {
+		deps.Docker = []Docker{cfg.Docker}
 	}
-	containerd, err := NewContainerdRestarter(cfg.Containerd.Address)
-	if err != nil {
-		return errors.Join(err, docker.Close())
+	if len(deps.Containerd) == 0 {
+		deps.Containerd = []Containerd{cfg.Containerd}
 	}
-	h.own = []io.Closer{docker, containerd}
+	var docker, containerd several
+	for _, d := range deps.Docker {
+		r, err := NewDockerRestarter(d)
+		if err != nil {
+			return err
+		}
+		docker, h.own = append(docker, r), append(h.own, r)
+	}
+	for _, c := range deps.Containerd {
+		r, err := NewContainerdRestarter(c.Address)
+		if err != nil {
+			return err
+		}
+		containerd, h.own = append(containerd, r), append(h.own, r)
+	}
 	h.restarters = map[event.Runtime]Restarter{event.Docker: docker, event.Containerd: containerd}
 	return nil
 }
