@@ -78,7 +78,7 @@ func newPlayer(o ReplayOptions) *player {
 	if o.Observed == "" {
 		o.Observed = event.ObservedReplay
 	}
-	m := newMachine(origin{o.Site, o.Node, "recording"}, append(slices.Clone(o.Rules), cause.Docker()...), 0)
+	m := newMachine(origin{o.Site, o.Node, "recording of " + o.Node}, append(slices.Clone(o.Rules), cause.Docker()...), 0)
 	m.seen, m.near = o.Observed, true
 	m.holds = func(*task, *stop) time.Duration { return replayHold }
 	p := &player{o: o, m: m}
