@@ -88,7 +88,7 @@ func (silent) Conflict(context.Context, collectors.Conflict) error { return nil 
 
 const (
 	firstRetry = 100 * time.Millisecond
-	lastRetry  = 5 * time.Second
+	lastRetry  = time.Second // nothing is replayed: each moment of blindness loses something
 )
 
 // Run watches containerd until ctx ends, through its restarts. It returns an error if what was saved

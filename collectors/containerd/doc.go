@@ -4,8 +4,8 @@
 // events off the stream and never waits, because containerd keeps all that a slow subscriber has not
 // taken. Shards, keyed by namespace and container, ask for labels and image, run the state machine and
 // publish. containerd replays nothing and keeps no start times, so a snapshot of all namespaces,
-// containers and tasks is queued behind the events after every connect and every minute, and what the
-// shards know is kept in a bucket. The state machine and the translation are pure and the same for live,
+// containers and tasks is queued behind the events after every connect and every minute, the end of each
+// task is waited for beside its event, which a shim may lose, and what the shards know is kept in a bucket. The state machine and the translation are pure and the same for live,
 // reconciled and recorded events; see Replay.
 //
 // One container that has a task is one task of ours. Exits of execs, sandboxes of pods and containers

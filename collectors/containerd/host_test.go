@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -126,11 +127,11 @@ func TestLogIsReadFromItsFolderOnly(t *testing.T) {
 
 func TestLongLogIsReadFromItsEnd(t *testing.T) {
 	t.Parallel()
-	var text string
+	var text strings.Builder
 	for i := range 30000 {
-		text += "line " + strconv.Itoa(i) + "\n"
+		text.WriteString("line " + strconv.Itoa(i) + "\n")
 	}
-	h := files(t, map[string]string{"logs/long": text})
+	h := files(t, map[string]string{"logs/long": text.String()})
 	log := h.readTail(t.Context(), &tail{place: logPlace{Form: formRaw, Path: "/logs/long"}, label: "2"}, Logs{Lines: 20, Bytes: 1000, Folders: []string{"/logs"}})
 	assert.Equal(t, []string{"line 29998", "line 29999"}, log.Lines)
 	assert.True(t, log.Cut)

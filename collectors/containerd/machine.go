@@ -72,7 +72,7 @@ var handlers = map[string]func(*machine, *task, input, *step){
 	topicCreated: (*machine).created, topicUpdated: (*machine).updated, topicRemoved: (*machine).removed,
 	topicPrepared: (*machine).prepared, topicStarted: (*machine).started,
 	topicExited: (*machine).exited, topicDeleted: (*machine).deleted, topicOOM: (*machine).outOfMemory,
-	topicPaused: (*machine).paused, topicResumed: (*machine).resumed,
+	topicWaited: (*machine).exited, topicPaused: (*machine).paused, topicResumed: (*machine).resumed,
 }
 
 // event takes one event of the stream.
@@ -85,6 +85,9 @@ func (m *machine) event(in input) step {
 		return step{ignored: "the end of an exec is not the end of the task"}
 	}
 	t := m.tasks[in.key()]
+	if in.topic == topicWaited && (t == nil || t.Exited || t.Run != m.run(in.pid)) {
+		return step{ignored: "the end of this run is known"}
+	}
 	if t != nil && in.topic == topicCreated && t.State != "" && t.Last < in.at && !t.same(in) {
 		s := step{outs: m.remove(t, in.at, event.ObservedReconcile)} // the id is used again, and nobody saw why it could be
 		t = nil
@@ -101,7 +104,9 @@ func (m *machine) event(in input) step {
 		t.adopt(in.facts)
 	}
 	t.Image = cmp.Or(t.Image, in.image)
-	t.Last = max(t.Last, in.at)
+	if in.topic != topicWaited { // which says nothing about events that are on their way
+		t.Last = max(t.Last, in.at)
+	}
 	var s step
 	if in.topic == topicUpdated {
 		m.changed(t, &before, in, &s)

@@ -41,6 +41,7 @@ const (
 	topicPaused    = "/tasks/paused"
 	topicResumed   = "/tasks/resumed"
 	topicSpaceGone = "/namespaces/delete"
+	topicWaited    = "wait" // no event, but the answer to who waited for the end
 )
 
 // recordOf reads an event of the stream. ok is false for a topic that is no transition.

@@ -116,6 +116,9 @@ func (s *shard) handle(ctx context.Context, it item) {
 	case it.record != nil:
 		s.event(ctx, it.record)
 	case it.snap != nil:
+		if f := it.snap; f.running() {
+			s.w.waits.begin(ctx, f.namespace, f.id, f.pid)
+		}
 		s.reconcile(ctx, it, s.machine.snapshot(it.snap), it.snap.key())
 	case it.tally != nil:
 		s.reconcile(ctx, it, s.machine.vanished(it.present, it.listed))
@@ -127,6 +130,7 @@ func (s *shard) handle(ctx context.Context, it item) {
 
 func (s *shard) event(ctx context.Context, r *record) {
 	key := r.key()
+	s.missedEnd(ctx, r)
 	if s.others[key] && r.topic != topicCreated {
 		s.w.metrics.ignored.WithLabelValues(ignoredOwned).Inc()
 		return
@@ -143,11 +147,29 @@ func (s *shard) event(ctx context.Context, r *record) {
 		}
 		delete(s.others, key)
 	}
-	if t := s.machine.tasks[key]; t != nil && r.topic == topicExited && r.code != 0 && !t.OOM {
+	if r.topic == topicStarted {
+		s.w.waits.begin(ctx, r.namespace, r.id, r.pid)
+	}
+	if t := s.machine.tasks[key]; t != nil && t.running() && r.process == r.id && r.code != 0 && !t.OOM {
 		in.witness = s.w.host.kills(t.Cgroup)
 	}
 	in.now = time.Now().UnixNano()
-	s.publish(ctx, s.machine.event(in).outs, key)
+	outs := s.machine.event(in).outs
+	if t := s.machine.tasks[key]; t == nil || t.Exited {
+		s.w.waits.forget(key)
+	}
+	s.publish(ctx, outs, key)
+}
+
+// missedEnd takes the end of a run that an event shows to be over although no event told of that.
+func (s *shard) missedEnd(ctx context.Context, r *record) {
+	t := s.machine.tasks[r.key()]
+	if t == nil || !t.running() || r.topic != topicRemoved && (r.topic != topicStarted || s.machine.run(r.pid) == t.Run) {
+		return
+	}
+	if end := s.w.waits.end(ctx, r.key()); end != nil {
+		s.event(ctx, end)
+	}
 }
 
 // asks reports whether containerd must be asked about a container before its event is understood: for
@@ -158,7 +180,7 @@ func (s *shard) asks(r *record) bool {
 	case topicCreated, topicStarted, topicUpdated:
 		return true
 	}
-	return t == nil || !t.asked && r.topic != topicRemoved
+	return (t == nil || !t.asked && r.topic != topicRemoved) && r.topic != topicWaited
 }
 
 // owner returns who tells of a container, if not we. Of one that is gone already its namespace decides.
@@ -189,10 +211,21 @@ func (s *shard) facts(ctx context.Context, r *record) *facts {
 	}
 }
 
-// reconcile publishes what a snapshot showed, and counts what an event should have told.
+// reconcile publishes what a snapshot showed.
 func (s *shard) reconcile(ctx context.Context, it item, d diff, keys ...string) {
 	if s.publish(ctx, d.outs, keys...) {
-		it.tally.finish(len(d.outs), d.unsure)
+		it.tally.finish(d.unsure)
+	}
+}
+
+// count notes what an event should have told.
+func (w *watch) count(e *event.Event) {
+	if e.Data.Observed != event.ObservedReconcile || e.Data.Supersedes != "" {
+		return
+	}
+	w.found.Add(1)
+	if e.Type == event.TaskStopped && e.Data.Task.Containers[0].ExitCode == nil {
+		w.codeless.Add(1)
 	}
 }
 
@@ -220,6 +253,7 @@ func (s *shard) publish(ctx context.Context, outs []out, keys ...string) bool {
 		if !s.send(ctx, &outs[i].event) {
 			return false
 		}
+		s.w.count(&outs[i].event)
 	}
 	for i := range outs {
 		keys = append(keys, outs[i].key)

@@ -24,7 +24,6 @@ const (
 // tally counts what the shards make of one snapshot.
 type tally struct {
 	left   atomic.Int64
-	found  atomic.Int64 // transitions that no event told
 	unsure atomic.Int64 // absences that another look must confirm
 	done   chan struct{}
 }
@@ -35,8 +34,7 @@ func newTally(items int) *tally {
 	return t
 }
 
-func (t *tally) finish(found, unsure int) {
-	t.found.Add(int64(found))
+func (t *tally) finish(unsure int) {
 	t.unsure.Add(int64(unsure))
 	if t.left.Add(-1) == 0 {
 		close(t.done)
@@ -77,13 +75,11 @@ func (w *watch) snapshots(ctx context.Context, open <-chan struct{}) error {
 // snapshot takes a look, and another one if something is missing, and tells a gap if there was one.
 func (w *watch) snapshot(ctx context.Context, first bool, sighted time.Time) error {
 	begun := time.Now()
-	found := 0
 	for range 2 {
 		t, err := w.lookAround(ctx)
 		if err != nil {
 			return err
 		}
-		found += int(t.found.Load())
 		if t.unsure.Load() == 0 {
 			break
 		}
@@ -91,7 +87,7 @@ func (w *watch) snapshot(ctx context.Context, first bool, sighted time.Time) err
 			return err
 		}
 	}
-	return w.account(ctx, first, found, sighted, begun)
+	return w.account(ctx, first, sighted, begun)
 }
 
 // lookAround queues what every container is behind the events that led there, and waits until the shards
@@ -208,8 +204,11 @@ func (w *watch) report(all []*facts) {
 
 // account tells a gap: sight was lost, and containerd replays nothing; or a snapshot found what no event
 // had told.
-func (w *watch) account(ctx context.Context, first bool, found int, sighted, begun time.Time) error {
-	gap := collectors.Gap{From: w.blind.since, To: sighted, Reason: w.blind.reason, Reconciled: found}
+func (w *watch) account(ctx context.Context, first bool, sighted, begun time.Time) error {
+	gap := collectors.Gap{
+		From: w.blind.since, To: sighted, Reason: w.blind.reason,
+		Reconciled: int(w.found.Swap(0)), UnknownCodes: int(w.codeless.Swap(0)),
+	}
 	tell := true
 	switch {
 	case !w.blind.since.IsZero():
@@ -218,7 +217,7 @@ func (w *watch) account(ctx context.Context, first bool, found int, sighted, beg
 		tell = false
 	default:
 		gap.From, gap.To, gap.Reason = w.watched, begun, "containerd's event stream lost events"
-		tell = found > 0
+		tell = gap.Reconciled > 0
 	}
 	if tell {
 		if err := w.deps.Reporter.Gap(ctx, gap); err != nil {

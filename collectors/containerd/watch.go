@@ -40,10 +40,15 @@ type watch struct {
 	ledger *ledger
 	images *imageNames
 	owned  *owned
+	waits  *waits
 	shards [shards]*shard
 	queued atomic.Int64 // items in all queues
 	drain  chan struct{}
 	look   chan struct{} // asks for a snapshot soon; holds one
+
+	// What was told without an event of it, and the ends among that whose exit code is not known, since the
+	// last gap was told.
+	found, codeless atomic.Int64
 
 	blind   blindness
 	watched time.Time // when the last snapshot was taken
@@ -61,6 +66,7 @@ func (c *Collector) newWatch(ctx context.Context, a *api, s server) (*watch, err
 		Collector: c, api: a, host: host{c.cfg.HostRoot}, server: s, drain: make(chan struct{}, 1), look: make(chan struct{}, 1),
 		images: newImageNames(a), owned: newOwned(c.deps.Logger),
 	}
+	w.waits = newWaits(w)
 	var err error
 	if w.boot, err = w.host.bootID(); err != nil {
 		c.deps.Logger.Warn("boot id not read: runs of different boots can't be told apart", "err", err)
@@ -107,6 +113,7 @@ func (w *watch) run(ctx context.Context) error {
 	err := w.connections(ctx)
 	cancel()
 	wg.Wait()
+	w.waits.group.Wait()
 	return err
 }
 

@@ -1,0 +1,95 @@
+package containerd
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/containerd/containerd/api/services/tasks/v1"
+)
+
+// waits asks containerd to say when each task ends. A shim whose task is deleted right after its end may
+// lose the events of both, and then this is all that is left of its exit code. It is safe for concurrent
+// use.
+type waits struct {
+	w     *watch
+	group sync.WaitGroup // of all that is asked; the run of the collector waits for it
+
+	mu   sync.Mutex // guards open
+	open map[string]*wait
+}
+
+// wait is one question, kept until its answer is used. end is set before done is closed; nil is no answer.
+type wait struct {
+	pid  uint32
+	done chan struct{}
+	end  *record
+}
+
+// answerLate is how long after a task is gone the answer about its end may still be on its way.
+const answerLate = 500 * time.Millisecond
+
+func newWaits(w *watch) *waits { return &waits{w: w, open: map[string]*wait{}} }
+
+// begin asks about a task that runs, once.
+func (a *waits) begin(ctx context.Context, namespace, id string, pid uint32) {
+	name := key(namespace, id)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if known := a.open[name]; known != nil && known.pid == pid || ctx.Err() != nil {
+		return
+	}
+	q := &wait{pid: pid, done: make(chan struct{})}
+	a.open[name] = q
+	a.group.Go(func() {
+		q.end = a.w.api.end(ctx, namespace, id, pid)
+		close(q.done)
+		if q.end != nil {
+			a.w.shard(name).push(item{record: q.end})
+			return
+		}
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if a.open[name] == q {
+			delete(a.open, name) // the next snapshot asks again
+		}
+	})
+}
+
+// forget drops the answer about a run whose end is known.
+func (a *waits) forget(key string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.open, key)
+}
+
+// end returns the end of a task that is gone, if the answer comes; nil if there is none.
+func (a *waits) end(ctx context.Context, key string) *record {
+	a.mu.Lock()
+	q := a.open[key]
+	a.mu.Unlock()
+	if q == nil {
+		return nil
+	}
+	late := time.NewTimer(answerLate)
+	defer late.Stop()
+	select {
+	case <-ctx.Done():
+	case <-late.C:
+	case <-q.done:
+		return q.end
+	}
+	return nil
+}
+
+// end waits for the end of a task; nil is one that can't be asked.
+func (a *api) end(ctx context.Context, namespace, id string, pid uint32) *record {
+	got, err := a.tasks.Wait(within(ctx, namespace), &tasks.WaitRequest{ContainerID: id})
+	if err != nil || nanos(got.ExitedAt) == 0 {
+		return nil
+	}
+	exited := nanos(got.ExitedAt)
+	return &record{
+		at: exited, namespace: namespace, topic: topicWaited, id: id, process: id, pid: pid, code: int64(got.ExitStatus), exited: exited,
+	}
+}
