@@ -52,13 +52,13 @@ func (c *Config) connect() (*connection, error) {
 	}
 	var err error
 	conn.Client, err = client.New(
-		client.WithHTTPClient(&http.Client{Transport: transport(identity), CheckRedirect: client.CheckRedirect}),
-		client.WithHost(host), client.WithUserAgent("bellbuoy"), client.WithResponseHook(conn.clock.hear),
+		client.WithHTTPClient(&http.Client{Transport: transport(scheme, identity), CheckRedirect: client.CheckRedirect}),
+		client.WithHost(host), client.WithUserAgent("bellbuoy"), client.WithHTTPResponseHook(conn.clock.hear),
 	)
 	if err != nil {
 		return nil, err
 	}
-	t := transport(identity)
+	t := transport(scheme, identity)
 	switch scheme {
 	case "unix":
 		path := address
@@ -89,12 +89,16 @@ func dialer() *net.Dialer {
 	return &net.Dialer{Timeout: dialTimeout, KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}}
 }
 
-func transport(identity *tls.Config) *http.Transport {
-	return &http.Transport{
-		DialContext: dialer().DialContext, Proxy: http.ProxyFromEnvironment, TLSClientConfig: identity,
+func transport(scheme string, identity *tls.Config) *http.Transport {
+	t := &http.Transport{
+		DialContext: dialer().DialContext, TLSClientConfig: identity,
 		TLSHandshakeTimeout: dialTimeout, ResponseHeaderTimeout: answerTimeout, IdleConnTimeout: idleTimeout,
 		MaxIdleConns: inspectors, MaxIdleConnsPerHost: inspectors,
 	}
+	if scheme != "unix" && scheme != "npipe" {
+		t.Proxy = http.ProxyFromEnvironment
+	}
+	return t
 }
 
 // load reads the files. Without a CA the system's authorities are trusted.

@@ -107,7 +107,7 @@ func (c *Collector) Run(ctx context.Context) error {
 		return nil // ctx ended
 	}
 	if d.podman {
-		c.deps.Logger.Info("this is podman: it is watched as well as its docker api allows", "version", d.version)
+		c.deps.Logger.Info("this is podman: it is watched with best effort, as well as its docker api allows", "version", d.version)
 	}
 	w, err := c.newWatch(ctx, conn, d)
 	if err != nil {
@@ -169,6 +169,9 @@ func (c *Collector) inquire(ctx context.Context, conn *connection) (daemon, erro
 		for _, part := range version.Components {
 			d.podman = d.podman || strings.HasPrefix(part.Name, "Podman")
 		}
+	}
+	if d.podman {
+		d.version += " (Podman, best effort)"
 	}
 	return d, nil
 }

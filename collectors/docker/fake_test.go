@@ -166,7 +166,7 @@ func (f *fakeDaemon) list(w http.ResponseWriter, _ *http.Request) {
 	defer f.mu.Unlock()
 	list := []container.Summary{}
 	for id, in := range f.containers {
-		item := container.Summary{ID: id, Names: []string{in.Name}, Labels: in.Config.Labels, State: container.ContainerState(in.State.Status)}
+		item := container.Summary{ID: id, Names: []string{in.Name}, Labels: in.Config.Labels, State: in.State.Status}
 		if at, err := time.Parse(time.RFC3339Nano, in.Created); err == nil {
 			item.Created = at.Unix()
 		}

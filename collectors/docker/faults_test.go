@@ -275,6 +275,7 @@ func TestPodman(t *testing.T) {
 	e := r.Stopped(id)
 	assert.Equal(t, event.ObservedStream, e.Data.Observed)
 	assert.Equal(t, int64(3), *e.Data.Task.Containers[0].ExitCode)
+	assert.Contains(t, r.Reporter.Last().Version, "(Podman, best effort)")
 	f.emit(id, "remove")
 	r.Told(event.TaskRemoved, id)
 }

@@ -19,7 +19,7 @@ import (
 type machine struct {
 	origin
 	table  cause.Table
-	seen   event.Observed       // how events of the stream are marked
+	seen   event.Observed            // how events of the stream are marked
 	acting func(id, run string) bool // whether a restart handler ends this run; nil: never
 	holds  func(*task, *stop) time.Duration
 	guess  bool   // whether it is a guess that the daemon went down
