@@ -2,9 +2,7 @@ package docker
 
 import (
 	"cmp"
-	"maps"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/moby/moby/api/types/events"
@@ -56,8 +54,12 @@ type task struct {
 	tty        bool
 	together   int  // how many tasks were asked to stop within the same second
 	shutdown   bool // the daemon went down with it
-	// plain says which attributes an event without them has shown not to be labels; forged, which a label forges.
-	plain, forged map[string]bool
+	// plain says which of daemonAttributes, a bit for each, an event without them has shown not to be labels;
+	// forged, which a label forges.
+	plain, forged uint8
+	learned       bool // the labels are those of an event
+	// raw is how an event last wrote the name and the image.
+	raw struct{ name, image string }
 
 	pending *stop // ended, not told yet
 	told    *stop // the last end that was told, while better evidence may come
@@ -84,49 +86,65 @@ func (t *task) adopt(f *facts) {
 	t.stopSignal, t.probeEvery, t.tty = f.stopSignal, f.probeEvery, f.tty
 }
 
-// learn takes over what an event's attributes tell: all labels, and a few that the daemon adds.
+// learn takes over what an event's attributes tell: all labels, and a few that the daemon adds. Labels
+// never change, and names hardly do.
 func (t *task) learn(m *events.Message) {
 	a := m.Actor.Attributes
-	t.Name = redact.Clean(cmp.Or(a["name"], t.Name))
-	t.Image = redact.Text(cmp.Or(a["image"], t.Image))
-	for name, actions := range daemonAttributes {
-		if _, has := a[name]; strings.Contains(actions, " "+string(m.Action)+" ") {
+	if name := a["name"]; name != "" && name != t.raw.name {
+		t.raw.name, t.Name = name, redact.Clean(name)
+	}
+	if image := a["image"]; image != "" && image != t.raw.image {
+		t.raw.image, t.Image = image, redact.Text(image)
+	}
+	action := events.Action(actionOf(m.Action))
+	for i, added := range daemonAttributes {
+		if action == added.action {
 			continue // this event has it by right
-		} else if has {
-			t.forged = with(t.forged, name)
+		}
+		if _, has := a[added.name]; has {
+			t.forged |= 1 << i
 		} else {
-			t.plain = with(t.plain, name)
+			t.plain |= 1 << i
 		}
 	}
-	if t.inspected {
+	if t.inspected || t.learned {
 		return
 	}
-	labels := maps.Clone(a)
-	for _, name := range []string{"name", "image", "exitCode", "signal", "execDuration", "oldName"} {
-		delete(labels, name)
+	t.learned = true
+	labels := make(map[string]string, len(a))
+	for name, value := range a {
+		if name != "name" && name != "image" && name != "execDuration" && added(name) < 0 {
+			labels[name] = value
+		}
 	}
 	t.Labels = redact.Labels(labels)
 }
 
 // daemonAttributes are added by the daemon to these actions, but a label of the same name wins.
-var daemonAttributes = map[string]string{"exitCode": " die ", "signal": " kill ", "oldName": " rename "}
+var daemonAttributes = [...]struct {
+	name   string
+	action events.Action
+}{{"exitCode", events.ActionDie}, {"signal", events.ActionKill}, {"oldName", events.ActionRename}}
 
-func with(set map[string]bool, name string) map[string]bool {
-	if set == nil {
-		set = map[string]bool{}
+// added returns which of the attributes a name is, or -1.
+func added(name string) int {
+	for i := range daemonAttributes {
+		if daemonAttributes[i].name == name {
+			return i
+		}
 	}
-	set[name] = true
-	return set
+	return -1
 }
 
 // attribute returns an attribute that the daemon adds, if no label of its name can have forged it. sure
 // is false when that can't be ruled out, for want of another event of the container.
 func (t *task) attribute(m *events.Message, name string) (value string, ok, sure bool) {
 	value, ok = m.Actor.Attributes[name]
-	if _, label := t.Labels[name]; t.forged[name] || label && t.inspected {
+	bit := uint8(1) << added(name)
+	if _, label := t.Labels[name]; t.forged&bit != 0 || label && t.inspected {
 		return "", false, true
 	}
-	return value, ok, t.inspected || t.plain[name]
+	return value, ok, t.inspected || t.plain&bit != 0
 }
 
 // before reports whether an event belongs to an earlier run than the one that is known: it was read again.
