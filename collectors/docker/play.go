@@ -8,10 +8,11 @@ import (
 )
 
 // Play is Replay for a recording of any length, one event a line: the results are handed on as soon as they
-// are known, which is not quite the order of the records, and nothing is kept of them. The error is that of
-// the reader or of each, which ends it.
+// are known, which is not quite the order of the records, and nothing is kept of them. Near misses are left
+// out. The error is that of the reader or of each, which ends it.
 func Play(r io.Reader, o ReplayOptions, each func(Result) error) error {
 	p, lines := newPlayer(o), bufio.NewReaderSize(r, 64<<10)
+	p.m.near = false
 	for line := 1; ; line++ {
 		text, err := lines.ReadSlice('\n')
 		if err == bufio.ErrBufferFull { //nolint:errorlint // ReadSlice returns it bare
