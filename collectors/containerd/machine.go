@@ -95,7 +95,8 @@ func (m *machine) event(in input) step {
 		next.outs = append(s.outs, next.outs...)
 		return next
 	}
-	if t == nil {
+	fresh := t == nil
+	if fresh {
 		t = &task{namespace: in.namespace, id: in.id}
 		m.tasks[in.key()] = t
 	}
@@ -108,6 +109,9 @@ func (m *machine) event(in input) step {
 		t.Last = max(t.Last, in.at)
 	}
 	var s step
+	if fresh && in.topic != topicCreated {
+		s.outs = m.bornUnseen(t, in)
+	}
 	if in.topic == topicUpdated {
 		m.changed(t, &before, in, &s)
 		return s
@@ -139,6 +143,17 @@ func (m *machine) created(t *task, in input, s *step) {
 	t.State, t.Born = event.StateCreated, in.at
 	at := cmp.Or(t.Created, t.Born)
 	s.add(t, in, m.make(t, event.TaskCreated, t.birth(), at, m.seen), fmt.Sprintf("%s was created from %s", t.title(), cmp.Or(t.Image, "no image")))
+}
+
+// bornUnseen tells that a container was created, of which another event is the first that came.
+func (m *machine) bornUnseen(t *task, in input) []out {
+	if in.facts == nil || t.Created == 0 || t.Created < m.from {
+		return nil
+	}
+	t.State = event.StateCreated
+	e := m.make(t, event.TaskCreated, t.birth(), t.Created, event.ObservedReconcile)
+	finish(&e, fmt.Sprintf("%s was created from %s", t.title(), orNone(t.Image)))
+	return []out{{event: e, key: t.key(), line: in.line}}
 }
 
 func (m *machine) prepared(t *task, in input, s *step) {
