@@ -2,7 +2,6 @@ package event
 
 import (
 	"crypto/sha256"
-	"encoding/base32"
 	"encoding/binary"
 	"strings"
 )
@@ -11,14 +10,27 @@ import (
 // characters of the first 20 bytes of SHA-256 over the parts, each behind its length. The same
 // occurrence always gives the same id, however and how often it was read.
 func NewID(parts ...string) string {
-	h := sha256.New()
-	var length [8]byte
+	var room [256]byte // enough for any identity of ours, so that nothing is allocated
+	b := room[:0]
 	for _, part := range parts {
-		binary.BigEndian.PutUint64(length[:], uint64(len(part)))
-		h.Write(length[:])
-		h.Write([]byte(part))
+		b = binary.BigEndian.AppendUint64(b, uint64(len(part)))
+		b = append(b, part...)
 	}
-	return strings.ToLower(base32.StdEncoding.EncodeToString(h.Sum(nil)[:20]))
+	sum := sha256.Sum256(b)
+	return lowerBase32(sum[:20])
+}
+
+// lowerBase32 encodes a multiple of five bytes as RFC 4648 does, in lower case.
+func lowerBase32(b []byte) string {
+	const letters = "abcdefghijklmnopqrstuvwxyz234567"
+	out := make([]byte, 0, 32)
+	for ; len(b) >= 5; b = b[5:] {
+		n := uint64(b[0])<<32 | uint64(b[1])<<24 | uint64(b[2])<<16 | uint64(b[3])<<8 | uint64(b[4])
+		for shift := 35; shift >= 0; shift -= 5 {
+			out = append(out, letters[n>>shift&31])
+		}
+	}
+	return string(out)
 }
 
 // SourceOf returns the CloudEvents source bellbuoy://<site>/<runtime>/<node> of a collector; its parts
@@ -133,5 +145,5 @@ func subjectPart(name string) string {
 // shortHash tells long names with the same prefix apart; no escape begins with its =h.
 func shortHash(name string) string {
 	sum := sha256.Sum256([]byte(name))
-	return "=h" + strings.ToLower(base32.StdEncoding.EncodeToString(sum[:])[:13])
+	return "=h" + lowerBase32(sum[:10])[:13]
 }
