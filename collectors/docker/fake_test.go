@@ -267,7 +267,7 @@ func (f *fakeDaemon) events(w http.ResponseWriter, r *http.Request) {
 	past := slices.DeleteFunc(slices.Clone(f.ring), func(m events.Message) bool {
 		return m.TimeNano < since || until > 0 && m.TimeNano > until || !f.asked(r, m)
 	})
-	live, end := make(chan events.Message, 4096), make(chan struct{})
+	live, end := make(chan events.Message, 8192), make(chan struct{})
 	if until == 0 {
 		f.streams[live] = end
 		f.opened++
