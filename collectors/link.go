@@ -158,7 +158,7 @@ func (l *Link) Conflict(ctx context.Context, c Conflict) error {
 	if !c.Until.IsZero() {
 		e.ID, e.Time, e.Severity = event.NewID(opened, "over"), c.Until.UTC(), event.Info
 		e.Data.Supersedes, e.Data.Collector.To = opened, c.Until.UTC()
-		e.Data.Message = fmt.Sprintf("%s no longer watches the same runtime as %s", c.Peer, c.Self)
+		e.Data.Message = fmt.Sprintf("%s and %s no longer watch the same runtime", c.Self, c.Peer)
 	}
 	if err := l.Publish(ctx, e); err != nil {
 		return fmt.Errorf("publish conflict: %w", err)

@@ -148,7 +148,7 @@ func (c *claim) tell(ctx context.Context, stay bool) error {
 				p.told = time.Time{}
 				return err
 			}
-		case !p.alive && !p.told.IsZero():
+		case !p.told.IsZero() && (!p.alive || !stay):
 			over := c.conflict(id, p)
 			over.Until = time.Now()
 			if err := c.report(ctx, over); err != nil {
