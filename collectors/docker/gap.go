@@ -80,7 +80,7 @@ func (b *blindness) missed(r ring, d daemon) string {
 	case d.podman, // its log is a file
 		r.anchored, r.size > 0 && r.oldest <= d.theirs(b.reach):
 		return ""
-	case r.size >= ringSize:
+	case r.size >= ringSize/2: // what happens while it answers pushes older events out and is not in the answer
 		return fmt.Sprintf("; the daemon's log keeps %d events and begins %s", ringSize, utc(r.oldest).Format("15:04:05.000"))
 	case b.anchor != 0:
 		return "; the daemon was restarted, and its log begins anew"
