@@ -37,6 +37,14 @@ type Fact struct {
 	Run  int
 }
 
+// after orders the transitions of one container, which a daemon may tell in another order.
+func (f Fact) after(other Fact) bool {
+	if f.Kind == Removed || other.Kind == Removed {
+		return f.Kind == Removed
+	}
+	return f.Run > other.Run || f.Run == other.Run && f.Kind > other.Kind
+}
+
 // Truth is what a witness saw.
 type Truth struct {
 	facts []Fact // in order
@@ -186,7 +194,9 @@ func (t *Truth) Hold(tale Tale, of func(Life) bool, lives []Life) Score {
 		if in[f.ID] {
 			score.Facts++
 			score.Told += min(tale.told[f], 1)
-			last[f.ID] = f
+			if l, ok := last[f.ID]; !ok || f.after(l) {
+				last[f.ID] = f
+			}
 		}
 	}
 	for f, n := range t.Surplus(tale) {
