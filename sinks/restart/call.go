@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/bellbuoy/bellbuoy/internal/backoff"
+	"github.com/bellbuoy/bellbuoy/internal/redact"
 	"github.com/bellbuoy/bellbuoy/schemas/event"
 )
 
@@ -101,9 +102,9 @@ func (h *Handler) retry(ctx context.Context, e *event.Event, r *record, a *Attem
 	return again(time.Until(a.NotBefore), a.Says)
 }
 
-// brief is an error in at most 300 bytes.
+// brief is an error in at most 300 bytes, without what nobody may read.
 func brief(err error) string {
-	text := err.Error()
+	text := redact.Text(err.Error())
 	if len(text) > 300 {
 		text = text[:300]
 	}

@@ -87,6 +87,9 @@ type record struct {
 
 	key      string
 	revision uint64
+	// was are the attempts as they were read or saved last, encoded, by trigger.
+	was       map[string]string
+	gaveUpWas *gaveUp
 }
 
 // errRaced says that another writer was first; what was read is outdated.
@@ -111,37 +114,49 @@ func bucketKey(mode Mode, e *event.Event) string {
 }
 
 func (h *Handler) load(ctx context.Context, e *event.Event) (*record, error) {
-	key := bucketKey(h.cfg.Mode, e)
+	return h.read(ctx, bucketKey(h.cfg.Mode, e))
+}
+
+func (h *Handler) read(ctx context.Context, key string) (*record, error) {
 	value, revision, err := h.ledger.Get(ctx, key)
 	if err != nil {
 		return nil, fmt.Errorf("read restart ledger: %w", err)
 	}
 	r := &record{key: key, revision: revision}
-	if len(value) == 0 {
-		return r, nil
+	if len(value) > 0 {
+		if err := json.Unmarshal(value, r); err != nil {
+			return nil, fmt.Errorf("read restart ledger entry %s: %w", key, err)
+		}
 	}
-	if err := json.Unmarshal(value, r); err != nil {
-		return nil, fmt.Errorf("read restart ledger entry %s: %w", key, err)
-	}
-	return r, nil
+	return r, r.remember()
 }
 
-// save writes the record, without what is too old to matter, or returns errRaced.
+// save writes the record, without what is too old to matter, or returns errRaced. What other tasks of the
+// workload have written meanwhile is kept, if only attempts that are still as they were read have changed here.
 func (h *Handler) save(ctx context.Context, r *record, now time.Time) error {
-	r.prune(now.Add(-h.horizon()))
-	value, err := json.Marshal(r)
-	if err != nil {
-		return fmt.Errorf("encode restart ledger entry: %w", err)
+	for range maxRaces {
+		r.prune(now.Add(-h.horizon()))
+		value, err := json.Marshal(r)
+		if err != nil {
+			return fmt.Errorf("encode restart ledger entry: %w", err)
+		}
+		next, won, err := h.ledger.Put(ctx, r.key, value, r.revision)
+		if err != nil {
+			return fmt.Errorf("write restart ledger: %w", err)
+		}
+		if won {
+			r.revision = next
+			return r.remember()
+		}
+		fresh, err := h.read(ctx, r.key)
+		if err != nil {
+			return err
+		}
+		if !r.rebase(fresh) {
+			return errRaced
+		}
 	}
-	next, won, err := h.ledger.Put(ctx, r.key, value, r.revision)
-	if err != nil {
-		return fmt.Errorf("write restart ledger: %w", err)
-	}
-	if !won {
-		return errRaced
-	}
-	r.revision = next
-	return nil
+	return errRaced
 }
 
 // keep is how long an ended attempt can count against a budget.

@@ -3,6 +3,7 @@ package restart
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -375,6 +376,29 @@ func TestEventsOfOneTaskKeepTheirOrderAndOthersDoNotWait(t *testing.T) {
 		require.Len(t, partial.Errs, 8)
 		require.Less(t, time.Since(begin), 11*time.Second, "eight calls beside each other")
 		require.Len(t, w.called(), 8)
+	})
+}
+
+// Tasks of one workload share a record. That another one's action writes to it does not make anybody wait
+// for a lease.
+func TestTasksOfOneWorkloadDoNotHoldEachOtherUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.slow = 3 * time.Second
+		h := w.handler(t, func(c *Config) { c.Backoff = Backoff{100 * time.Millisecond, 100 * time.Millisecond} })
+		begin := time.Now()
+		var wg sync.WaitGroup
+		for i := range 4 {
+			e := w.stopped("t"+number(i), nil)
+			wg.Go(func() {
+				<-time.After(time.Duration(i) * 700 * time.Millisecond)
+				finish(t, h, e)
+			})
+		}
+		wg.Wait()
+		require.Len(t, w.called(), 4)
+		require.Equal(t, 4, count(w.told(), "succeeded"))
+		require.Less(t, time.Since(begin), 30*time.Second)
 	})
 }
 

@@ -49,7 +49,9 @@ func (h *Handler) claim(ctx context.Context, e *event.Event, r *record) error {
 		a.Phase, a.Tries, a.Tried, a.Ended, a.Outcome = ended, 1, now, now, event.ActionRequested
 	}
 	r.Attempts = append(forgive(e, r.Attempts, h.cfg.StableAfter), a)
-	r.GaveUp = nil
+	if e.Type != followed {
+		r.GaveUp = nil
+	}
 	if err := h.save(ctx, r, now); err != nil {
 		return err
 	}
@@ -207,8 +209,11 @@ func (h *Handler) act(ctx context.Context, e *event.Event, r *record, a *Attempt
 	if a.told = err == nil; err != nil {
 		h.logger.Warn("action not told, acting all the same", "event_id", e.ID, "err", err)
 	}
-	if err := h.unchanged(ctx, e, r); err != nil {
-		return err // a handler that was held up has lost its claim meanwhile
+	switch fresh, err := h.load(ctx, e); {
+	case err != nil:
+		return err
+	case !r.holds(e.ID, fresh):
+		return errRaced // a handler that was held up has lost its claim meanwhile
 	}
 	return h.called(ctx, e, r, a, restarter, h.call(ctx, restarter, kind, targetOf(e), a))
 }
