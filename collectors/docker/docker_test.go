@@ -275,6 +275,20 @@ func TestOtherDaemonEndsTheRun(t *testing.T) {
 	require.ErrorContains(t, <-done, "another Docker daemon answers at the same address")
 }
 
+// TestUpgradedDaemonEndsTheRun: the next run agrees on another version of the API.
+func TestUpgradedDaemonEndsTheRun(t *testing.T) {
+	f := newFake(t)
+	c := fakeFixture(f).New(t, collectortest.Parts{Publisher: &collectortest.Stream{}, Reporter: &collectortest.Reporter{}})
+	done := make(chan error, 1)
+	go func() { done <- c.Run(t.Context()) }()
+	require.Eventually(t, func() bool { return f.streamsOpened() > 0 }, deadline, 5*time.Millisecond)
+	f.mu.Lock()
+	f.tooOld = true
+	f.mu.Unlock()
+	f.cut()
+	require.ErrorContains(t, <-done, "the Docker daemon speaks another version than was agreed on")
+}
+
 func TestFailedStartsAreTold(t *testing.T) {
 	f, r := watch(t)
 	first := f.create(nil)

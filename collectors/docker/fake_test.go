@@ -50,6 +50,7 @@ type fakeDaemon struct {
 	garble  func(line []byte) []byte // changes a record on its way
 	cutOff  string                   // what is asked for is answered by half
 	lagging bool                     // the list says what was before
+	tooOld  bool                     // it wants clients of a newer API
 }
 
 const fakeRing = 256
@@ -128,6 +129,10 @@ func (f *fakeDaemon) now() time.Time { return time.Now().Add(f.ahead) }
 func (f *fakeDaemon) info(w http.ResponseWriter, _ *http.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.tooOld {
+		http.Error(w, "client version 1.52 is too old. Minimum supported API version is 1.60, please upgrade your client to a newer version", http.StatusBadRequest)
+		return
+	}
 	answer(w, map[string]any{"ID": f.id, "Name": f.name, "ServerVersion": "29.0-fake", "SystemTime": f.now().Format(time.RFC3339Nano)})
 }
 

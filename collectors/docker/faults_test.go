@@ -175,7 +175,7 @@ func TestThousandIdleContainers(t *testing.T) {
 	}
 	require.Eventually(t, func() bool { return calls()["json"] >= 2 }, deadline, 5*time.Millisecond)
 	begun := calls()
-	require.Eventually(t, func() bool { return calls()["json"] >= begun["json"]+3 }, deadline, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return calls()["json"] >= begun["json"]+2 }, deadline, 5*time.Millisecond)
 	end := calls()
 	snapshots := end["json"] - begun["json"]
 	assert.LessOrEqual(t, end["inspect"]-begun["inspect"], (snapshots+1)*(1000/120+1))

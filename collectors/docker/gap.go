@@ -103,8 +103,8 @@ func (w *watch) reached(r ring) {
 }
 
 // account tells a gap: sight was lost long enough, or the daemon's log does not reach back to then, or
-// a snapshot or what came later showed what no event had told.
-func (w *watch) account(ctx context.Context, first bool, listed int64) error {
+// a snapshot or what came later showed what no event had told. proven is up to when the stream had told all.
+func (w *watch) account(ctx context.Context, first bool, proven int64) error {
 	gap := collectors.Gap{From: w.blind.since, To: time.Now(), Reason: w.blind.reason}
 	w.found.move(&gap)
 	tell := w.blind.always || gap.Reconciled > 0 || gap.UnseenRuns > 0
@@ -120,7 +120,7 @@ func (w *watch) account(ctx context.Context, first bool, listed int64) error {
 	case first: // the very first look: nothing was promised before
 		tell = false
 	default:
-		gap.From, gap.Reason = w.daemon.ours(w.reader.proven.Load()), "the daemon's event stream lost events"
+		gap.From, gap.Reason = w.daemon.ours(proven), "the daemon's event stream lost events"
 	}
 	if tell {
 		if err := w.deps.Reporter.Gap(ctx, gap); err != nil {
@@ -129,7 +129,6 @@ func (w *watch) account(ctx context.Context, first bool, listed int64) error {
 		}
 	}
 	w.blind = blindness{}
-	w.reader.proven.Store(listed)
 	return nil
 }
 

@@ -53,6 +53,14 @@ func TestLedgerKeepsTheMemoryOfThousands(t *testing.T) {
 	l.forget(containerID(many), 1<<62)
 	l.save(t.Context(), true)
 	assert.Empty(t, log.String())
+	size := 0
+	for _, p := range l.parts {
+		value, _, err := bucket.Get(t.Context(), p.key)
+		require.NoError(t, err)
+		size += len(value)
+	}
+	t.Logf("%d bytes each: room for %d containers", size/many, shards*maxPart/(size/many))
+	assert.Greater(t, shards*maxPart/(size/many), 15_000)
 
 	again := newTestLedger(&bucket, &log)
 	s, err := again.load(t.Context())
@@ -84,9 +92,11 @@ func TestLedgerBoundary(t *testing.T) {
 	var log bytes.Buffer
 	l := newTestLedger(&bucket, &log)
 	l.begin(5, 0)
-	const many = 40_000
+	const many = 4000
 	for n := range many {
-		l.keep(containerID(n), remembering(n, n%4 != 0))
+		m := remembering(n, n%4 != 0)
+		m.Labels["bellbuoy.owner"] = strings.Repeat("team ", 1000)
+		l.keep(containerID(n), m)
 	}
 	l.save(t.Context(), true)
 	for _, p := range l.parts {
@@ -97,7 +107,7 @@ func TestLedgerBoundary(t *testing.T) {
 	s, err := newTestLedger(&bucket, &log).load(t.Context())
 	require.NoError(t, err)
 	t.Logf("%d of %d containers fit", len(s.Tasks), many)
-	assert.Greater(t, len(s.Tasks), 15_000)
+	assert.Greater(t, len(s.Tasks), many/2)
 	assert.Less(t, len(s.Tasks), many)
 	running := 0
 	for _, m := range s.Tasks {

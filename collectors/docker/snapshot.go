@@ -77,7 +77,7 @@ func (w *watch) snapshots(ctx context.Context, open <-chan struct{}) error {
 // snapshot looks at the containers that may be other than they are known to be, tells what no event
 // told, and tells a gap if there was one.
 func (w *watch) snapshot(ctx context.Context, first bool) error {
-	begun, listed := time.Now(), w.daemon.now()
+	begun, listed, proven := time.Now(), w.daemon.now(), w.reader.proven.Load()
 	list, err := w.list(ctx)
 	if err != nil {
 		return err
@@ -89,16 +89,8 @@ func (w *watch) snapshot(ctx context.Context, first bool) error {
 		}
 	}
 	w.report(list)
-	ids := w.listing.suspects(list, listed)
-	for {
-		part := ids[:min(len(ids), batch)]
-		ids = ids[len(part):]
-		if err := w.settle(ctx, part, listed, first); err != nil {
-			return err
-		}
-		if len(ids) == 0 {
-			break
-		}
+	if err := w.settleAll(ctx, w.listing.suspects(list, listed), listed, first); err != nil {
+		return err
 	}
 	present := make(map[string]bool, len(list))
 	for _, c := range list {
@@ -116,7 +108,7 @@ func (w *watch) snapshot(ctx context.Context, first bool) error {
 		return err
 	}
 	w.ledger.settled(w.reader.anchor.Load())
-	return w.account(ctx, first, listed)
+	return w.account(ctx, first, proven)
 }
 
 func (w *watch) list(ctx context.Context) ([]container.Summary, error) {
@@ -130,12 +122,31 @@ func (w *watch) list(ctx context.Context) ([]container.Summary, error) {
 	return r.Items, nil
 }
 
+// settleAll settles the containers in batches, and at least one of none: whether the stream goes on is to be
+// found out even if nothing seems to have changed.
+func (w *watch) settleAll(ctx context.Context, ids []string, listed int64, first bool) error {
+	for {
+		part := ids[:min(len(ids), batch)]
+		ids = ids[len(part):]
+		reached, err := w.settle(ctx, part, listed, first)
+		switch {
+		case err != nil:
+			return err
+		case len(ids) == 0:
+			if reached {
+				w.reader.proven.Store(listed)
+			}
+			return nil
+		}
+	}
+}
+
 // settle queues what some containers are behind the events that led there, and waits until the shards have
-// worked it off.
-func (w *watch) settle(ctx context.Context, ids []string, listed int64, first bool) error {
+// worked it off. It reports whether the stream had told all that the daemon's log holds.
+func (w *watch) settle(ctx context.Context, ids []string, listed int64, first bool) (reached bool, err error) {
 	found, err := w.look(ctx, ids)
 	if err != nil {
-		return err
+		return false, err
 	}
 	// The daemon logs a start or an end while it holds the container's lock, and inspect takes that
 	// lock: whatever the snapshot shows is logged. The log up to now says when it has all been read.
@@ -145,17 +156,17 @@ func (w *watch) settle(ctx context.Context, ids []string, listed int64, first bo
 	}
 	log, err := w.logged(ctx, since-ringLookout, false)
 	if err != nil {
-		return err
+		return false, err
 	}
-	if !w.awaitEvents(ctx, log.marker) && !first {
-		return errStalled
+	if reached = w.awaitEvents(ctx, log.marker); !reached && !first {
+		return false, errStalled // after a connect the events may be on their way for long
 	}
 	t := newTally(len(found) + 1)
 	for _, f := range found {
 		w.shard(f.id).push(item{snap: f, tally: t})
 	}
 	t.finish()
-	return t.wait(ctx)
+	return reached, t.wait(ctx)
 }
 
 // look inspects containers. One that went away meanwhile, or that the daemon can't tell about, is left
