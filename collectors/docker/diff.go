@@ -99,9 +99,18 @@ func (m *machine) failedStart(t *task, f *facts) []out {
 	return []out{o}
 }
 
+// noStatus is the exit code that a daemon records if it finds, when it starts, that a container's process is
+// gone and nobody kept its status: after the host went down, or its containerd with the process.
+const noStatus = 255
+
+// madeUp reports whether the exit code may be the daemon's own invention.
+func (m *machine) madeUp(f *facts) bool {
+	return f.code == noStatus && (f.finished < m.begun || m.peers != nil && m.peers.wasDown(f.finished))
+}
+
 func (m *machine) foundEnded(t *task, f *facts) out {
 	end := &stop{at: max(f.finished, f.started), lost: lost{unseen: true}, seen: event.ObservedReconcile, key: t.Run, oomFlag: f.oom}
-	if f.failure == "" { // otherwise a start that failed since has overwritten the code
+	if f.failure == "" && !m.madeUp(f) { // otherwise a start that failed since has overwritten the code
 		end.code = &f.code
 	}
 	if end.again = t.again(end); !f.restarting {

@@ -27,6 +27,8 @@ type machine struct {
 	peers  *peers // what happened to others of a workload; nil: nobody knows
 	// from is when watching began, in ns: an unknown container's life before it is not told.
 	from int64
+	// begun is when this collector began, in ns: what is older was not seen by it.
+	begun int64
 	// first says that nobody watched before from, so that no event before it is told. The stream begins a
 	// little earlier; what it says there of signals is evidence for an end that comes later.
 	first bool

@@ -65,7 +65,7 @@ const (
 
 func newShard(w *watch, from int64) *shard {
 	m := newMachine(origin{w.deps.Site, w.deps.Node, w.daemon.engine()}, w.table, from)
-	m.acting, m.peers = w.deps.Acting, &w.reader.kills.peers
+	m.acting, m.peers, m.begun = w.deps.Acting, &w.reader.kills.peers, w.daemon.now()
 	return &shard{w: w, machine: m, checks: map[string]check{}, followers: map[string]*follower{}, wake: make(chan struct{}, 1)}
 }
 

@@ -234,3 +234,37 @@ func TestEachFailedTryIsTold(t *testing.T) {
 	found := other.m.snapshot(&facts{id: "a", at: s.at, created: s.at, status: "created", code: 127, failure: "exec: nope: not found"})
 	assert.Equal(t, first.ID, other.stopped(eventsOf(found)).ID, "who saw a snapshot only has the same identity")
 }
+
+// A daemon that finds a process gone when it starts records an exit code that nobody returned.
+func TestExitCodeThatNobodyReturned(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		code  int64
+		down  bool
+		class string
+	}{
+		"made up":                {255, true, "unknown.lost"},
+		"of the process":         {255, false, "exit.error"},
+		"kept by its containerd": {5, true, "exit.error"},
+	} {
+		s := newScene(t)
+		f := s.running("no", 0)
+		s.send("a", "start", f)
+		s.after(time.Minute)
+		if c.down {
+			s.kills.peers.returned(s.at-int64(time.Second), s.at+int64(time.Second))
+		}
+		f.running, f.code, f.finished, f.at = false, c.code, s.at, s.at
+		e := s.stopped(eventsOf(s.m.snapshot(f)))
+		assert.Equal(t, c.class, e.Data.Cause.Class, name)
+		assert.Equal(t, c.class == "unknown.lost", e.Data.Task.Containers[0].ExitCode == nil, name)
+	}
+
+	rebooted := newScene(t)
+	f := rebooted.running("no", 0)
+	rebooted.send("a", "start", f)
+	rebooted.after(time.Minute)
+	rebooted.m.begun = rebooted.at + 1
+	f.running, f.code, f.finished, f.at = false, 255, rebooted.at, rebooted.at+2
+	assert.Equal(t, "unknown.lost", rebooted.stopped(eventsOf(rebooted.m.snapshot(f))).Data.Cause.Class)
+}
