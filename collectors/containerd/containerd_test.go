@@ -183,6 +183,9 @@ func TestRepeatedExits(t *testing.T) {
 // TestLostEventsAreFound: what a snapshot shows and no event told is told, and the gap is.
 func TestLostEventsAreFound(t *testing.T) {
 	f, r := watch(t)
+	f.mu.Lock()
+	f.mute = true
+	f.mu.Unlock()
 	ends, deleted, gone, born := newID(), newID(), newID(), newID()
 	for _, id := range []string{ends, deleted, gone} {
 		f.create("default", id, nil)

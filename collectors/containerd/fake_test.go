@@ -46,7 +46,10 @@ type fakeServer struct {
 	tasks      map[string]*task.Process
 	streams    map[chan *types.Envelope]context.CancelFunc
 	opened     int
-	got        int // questions about one container
+	got        int           // questions about one container
+	mute       bool          // it does not say when a task ends
+	waiting    int           // questions about the end of a task
+	changed    chan struct{} // closed when a task has changed
 	quiet      bool
 	hangs      chan struct{} // questions wait until it is closed
 	failing    codes.Code
@@ -57,6 +60,7 @@ func newFake(t testing.TB) *fakeServer {
 	f := &fakeServer{
 		t: t, socket: filepath.Join(t.TempDir(), "c.sock"), id: "engine-1", pid: 100,
 		containers: map[string]*containers.Container{}, tasks: map[string]*task.Process{}, streams: map[chan *types.Envelope]context.CancelFunc{},
+		changed: make(chan struct{}),
 	}
 	f.start()
 	t.Cleanup(f.stop)
@@ -201,15 +205,30 @@ func (f *fakeServer) exit(namespace, id string, code uint32) {
 	f.mu.Lock()
 	p := proto.CloneOf(f.tasks[at(namespace, id)])
 	p.Status, p.ExitStatus, p.ExitedAt = task.Status_STOPPED, code, timestamppb.Now()
-	f.tasks[at(namespace, id)] = p
+	f.set(at(namespace, id), p)
 	f.mu.Unlock()
 	f.publish(namespace, "/tasks/exit", &apievents.TaskExit{ContainerID: id, ID: id, Pid: p.Pid, ExitStatus: code, ExitedAt: p.ExitedAt})
+}
+
+// set changes a task and tells who waits; the caller holds the lock.
+func (f *fakeServer) set(key string, p *task.Process) {
+	if f.tasks[key] = p; p == nil {
+		delete(f.tasks, key)
+	}
+	close(f.changed)
+	f.changed = make(chan struct{})
+}
+
+func (f *fakeServer) taskOf(namespace, id string) *task.Process {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.tasks[at(namespace, id)]
 }
 
 func (f *fakeServer) deleteTask(namespace, id string) {
 	f.mu.Lock()
 	p := f.tasks[at(namespace, id)]
-	delete(f.tasks, at(namespace, id))
+	f.set(at(namespace, id), nil)
 	f.mu.Unlock()
 	f.publish(namespace, "/tasks/delete", &apievents.TaskDelete{ContainerID: id, Pid: p.Pid, ExitStatus: p.ExitStatus, ExitedAt: p.ExitedAt})
 }

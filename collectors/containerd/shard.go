@@ -117,7 +117,7 @@ func (s *shard) handle(ctx context.Context, it item) {
 		s.event(ctx, it.record)
 	case it.snap != nil:
 		if f := it.snap; f.running() {
-			s.w.waits.begin(ctx, f.namespace, f.id, f.pid)
+			s.w.waits.begin(ctx, f.namespace, f.id, f.pid, false)
 		}
 		s.reconcile(ctx, it, s.machine.snapshot(it.snap), it.snap.key())
 	case it.tally != nil:
@@ -148,7 +148,7 @@ func (s *shard) event(ctx context.Context, r *record) {
 		delete(s.others, key)
 	}
 	if r.topic == topicStarted {
-		s.w.waits.begin(ctx, r.namespace, r.id, r.pid)
+		s.w.waits.begin(ctx, r.namespace, r.id, r.pid, true)
 	}
 	if t := s.machine.tasks[key]; t != nil && t.running() && r.process == r.id && r.code != 0 && !t.OOM {
 		in.witness = s.w.host.kills(t.Cgroup)

@@ -10,38 +10,53 @@ import (
 
 // waits asks containerd to say when each task ends. A shim whose task is deleted right after its end may
 // lose the events of both, and then this is all that is left of its exit code. It is safe for concurrent
-// use.
+// use. Each question takes memory here and in containerd, so there are not more than maxWaits: those about
+// the youngest runs, because what is started and deleted in one go is short-lived.
 type waits struct {
 	w     *watch
 	group sync.WaitGroup // of all that is asked; the run of the collector waits for it
 
-	mu   sync.Mutex // guards open
-	open map[string]*wait
+	mu    sync.Mutex // guards what follows
+	open  map[string]*wait
+	count uint64 // of questions so far
 }
 
 // wait is one question, kept until its answer is used. end is set before done is closed; nil is no answer.
 type wait struct {
-	pid  uint32
-	done chan struct{}
-	end  *record
+	pid    uint32
+	age    uint64 // which question it was
+	cancel context.CancelFunc
+	done   chan struct{}
+	end    *record
 }
 
 // answerLate is how long after a task is gone the answer about its end may still be on its way.
 const answerLate = 500 * time.Millisecond
 
+const maxWaits = 256
+
 func newWaits(w *watch) *waits { return &waits{w: w, open: map[string]*wait{}} }
 
-// begin asks about a task that runs, once.
-func (a *waits) begin(ctx context.Context, namespace, id string, pid uint32) {
+// begin asks about a task that runs, once. A young one takes the place of the oldest if there are too many.
+func (a *waits) begin(ctx context.Context, namespace, id string, pid uint32, young bool) {
 	name := key(namespace, id)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if known := a.open[name]; known != nil && known.pid == pid || ctx.Err() != nil {
+	known := a.open[name]
+	full := len(a.open) >= maxWaits
+	if known != nil && known.pid == pid || full && !young || ctx.Err() != nil {
 		return
 	}
-	q := &wait{pid: pid, done: make(chan struct{})}
+	if full {
+		a.drop(a.oldest())
+	}
+	a.drop(name)
+	a.count++
+	ctx, cancel := context.WithCancel(ctx)
+	q := &wait{pid: pid, age: a.count, cancel: cancel, done: make(chan struct{})}
 	a.open[name] = q
 	a.group.Go(func() {
+		defer cancel()
 		q.end = a.w.api.end(ctx, namespace, id, pid)
 		close(q.done)
 		if q.end != nil {
@@ -56,11 +71,28 @@ func (a *waits) begin(ctx context.Context, namespace, id string, pid uint32) {
 	})
 }
 
-// forget drops the answer about a run whose end is known.
+// forget drops the question about a run whose end is known.
 func (a *waits) forget(key string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	delete(a.open, key)
+	a.drop(key)
+}
+
+func (a *waits) drop(key string) {
+	if q := a.open[key]; q != nil {
+		q.cancel()
+		delete(a.open, key)
+	}
+}
+
+func (a *waits) oldest() string {
+	first := ""
+	for key, q := range a.open {
+		if first == "" || q.age < a.open[first].age {
+			first = key
+		}
+	}
+	return first
 }
 
 // end returns the end of a task that is gone, if the answer comes; nil if there is none.
