@@ -18,6 +18,7 @@ import (
 // live, reconciled and recorded streams take the same way. It belongs to one goroutine.
 type machine struct {
 	origin
+	source string // of every event
 	table  cause.Table
 	seen   event.Observed            // how events of the stream are marked
 	acting func(id, run string) bool // whether a restart handler ends this run; nil: never
@@ -39,7 +40,7 @@ type machine struct {
 
 func newMachine(o origin, table cause.Table, from int64) *machine {
 	return &machine{
-		origin: o, table: table, seen: event.ObservedStream, holds: hold, from: from,
+		origin: o, source: event.SourceOf(o.site, event.Docker, o.node), table: table, seen: event.ObservedStream, holds: hold, from: from,
 		tasks: map[string]*task{}, held: map[string]*task{}, gone: map[string]int64{},
 	}
 }
@@ -109,11 +110,11 @@ func (m *machine) event(in input) step {
 	id := in.msg.Actor.ID
 	switch {
 	case in.msg.Type != events.ContainerEventType:
-		return step{ignored: fmt.Sprintf("%s %s is not about a container", in.msg.Type, plainAction(in.msg.Action))}
+		return step{ignored: string(in.msg.Type) + " " + plainAction(in.msg.Action) + " is not about a container"}
 	case name == "restart":
 		return step{ignored: "a restart is told by its stop and its start"}
 	case handle == nil:
-		return step{ignored: fmt.Sprintf("%s is no transition", plainAction(in.msg.Action))}
+		return step{ignored: plainAction(in.msg.Action) + " is no transition"}
 	case m.gone[id] != 0:
 		return step{ignored: "the container was removed before"}
 	}

@@ -179,9 +179,9 @@ func (p *player) allStopped(ids map[string]bool) bool {
 }
 
 func (p *player) told(outs []out) {
-	for _, o := range outs {
-		e := o.event
-		e.Recorded = time.Now().UTC()
-		p.results = append(p.results, Result{Line: o.line, Event: &e, Near: o.near})
+	for i := range outs {
+		o := &outs[i]
+		o.event.Recorded = time.Now().UTC()
+		p.results = append(p.results, Result{Line: o.line, Event: &o.event, Near: o.near})
 	}
 }

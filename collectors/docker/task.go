@@ -58,6 +58,9 @@ type task struct {
 	// forged, which a label forges.
 	plain, forged uint8
 	learned       bool // the labels are those of an event
+	// placed and subject are where the task belongs; an empty subject is to be made anew.
+	placed  collectors.Place
+	subject string
 	// raw is how an event last wrote the name and the image.
 	raw struct{ name, image string }
 
@@ -80,7 +83,7 @@ func (t *task) begin(run string, started, start int64) {
 
 // adopt takes over what an inspect told, except the state of the run.
 func (t *task) adopt(f *facts) {
-	t.inspected = true
+	t.inspected, t.subject = true, ""
 	t.Name, t.Image, t.Digest = cmp.Or(f.name, t.Name), cmp.Or(f.image, t.Image), cmp.Or(f.digest, t.Digest)
 	t.Labels, t.Policy, t.Auto, t.Created = f.labels, f.policy, f.autoRemove, f.created
 	t.stopSignal, t.probeEvery, t.tty = f.stopSignal, f.probeEvery, f.tty
@@ -91,7 +94,7 @@ func (t *task) adopt(f *facts) {
 func (t *task) learn(m *events.Message) {
 	a := m.Actor.Attributes
 	if name := a["name"]; name != "" && name != t.raw.name {
-		t.raw.name, t.Name = name, redact.Clean(name)
+		t.raw.name, t.Name, t.subject = name, redact.Clean(name), ""
 	}
 	if image := a["image"]; image != "" && image != t.raw.image {
 		t.raw.image, t.Image = image, redact.Text(image)
@@ -117,7 +120,7 @@ func (t *task) learn(m *events.Message) {
 			labels[name] = value
 		}
 	}
-	t.Labels = redact.Labels(labels)
+	t.Labels, t.subject = redact.Labels(labels), ""
 }
 
 // daemonAttributes are added by the daemon to these actions, but a label of the same name wins.

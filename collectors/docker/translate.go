@@ -16,7 +16,11 @@ type origin struct {
 
 // place is where the task belongs. A lone container is its own workload.
 func (t *task) place() collectors.Place {
-	return collectors.PlaceOf(t.Labels, collectors.Place{Workload: t.title(), Revision: t.Digest})
+	if t.subject == "" {
+		t.placed = collectors.PlaceOf(t.Labels, collectors.Place{Workload: t.title(), Revision: t.Digest})
+		t.subject = event.SubjectOf(t.placed.Scope, t.placed.Workload, t.id)
+	}
+	return t.placed
 }
 
 // identity is the task as the rows of a user see it.
@@ -29,17 +33,16 @@ func isService(t *task) bool { return t.Labels[labelService] != "" }
 
 // make returns an event about the task as it is now. key is the occurrence's identity within its type
 // and container, at its time in ns.
-func (o *origin) make(t *task, typ event.Type, key string, at int64, seen event.Observed) event.Event {
+func (m *machine) make(t *task, typ event.Type, key string, at int64, seen event.Observed) event.Event {
 	if t.Labels[collectors.LabelDrill] != "" {
 		seen = event.ObservedDrill
 	}
-	p := t.place()
-	subject := event.SubjectOf(p.Scope, p.Workload, t.id)
+	p, subject := t.place(), t.subject
 	return event.Event{
-		ID:     event.NewID(string(event.Docker), o.engine, t.id, typ.Event(), key),
-		Source: event.SourceOf(o.site, event.Docker, o.node), Type: typ, Subject: subject, PartitionKey: subject, Time: utc(at),
+		ID:     event.NewID(string(event.Docker), m.engine, t.id, typ.Event(), key),
+		Source: m.source, Type: typ, Subject: subject, PartitionKey: subject, Time: utc(at),
 		Data: event.Data{
-			Site: o.site, Runtime: event.Docker, Scope: p.Scope, Node: o.node, Workload: p.Workload, Revision: p.Revision,
+			Site: m.site, Runtime: event.Docker, Scope: p.Scope, Node: m.node, Workload: p.Workload, Revision: p.Revision,
 			Observed: seen, Owner: redact.Text(t.Labels[collectors.LabelOwner]), Labels: t.Labels,
 			Task: &event.Task{
 				ID: t.id, Name: t.Name, Run: t.Run, State: t.State,
