@@ -32,10 +32,28 @@ type connection struct {
 	stream *http.Client
 	base   string // of the stream's URLs
 	clock  *clock
+	asked  func(question string)
 }
 
-// connect makes the clients; it dials nothing.
-func (c *Config) connect() (*connection, error) {
+// questions is what a path of the API asks for, by how it ends.
+var questions = map[string]string{
+	"/_ping": "ping", "/info": "info", "/version": "version", "/events": "events", "/containers/json": "list", "/logs": "logs",
+}
+
+// ask counts a question.
+func (c *connection) ask(r *http.Request) error {
+	for end, question := range questions {
+		if strings.HasSuffix(r.URL.Path, end) {
+			c.asked(question)
+			return nil
+		}
+	}
+	c.asked("inspect")
+	return nil
+}
+
+// connect makes the clients; it dials nothing. asked is called with each question.
+func (c *Config) connect(asked func(question string)) (*connection, error) {
 	scheme, address, _ := strings.Cut(c.Host, "://")
 	secure := c.TLS != (TLS{}) || scheme == "https"
 	var identity *tls.Config
@@ -45,7 +63,7 @@ func (c *Config) connect() (*connection, error) {
 			return nil, err
 		}
 	}
-	conn := &connection{clock: &clock{}}
+	conn := &connection{clock: &clock{}, asked: asked}
 	host := c.Host
 	if scheme == "http" || scheme == "https" {
 		host = "tcp://" + address
@@ -54,6 +72,7 @@ func (c *Config) connect() (*connection, error) {
 	conn.Client, err = client.New(
 		client.WithHTTPClient(&http.Client{Transport: transport(scheme, identity), CheckRedirect: client.CheckRedirect}),
 		client.WithHost(host), client.WithUserAgent("bellbuoy"), client.WithHTTPResponseHook(conn.clock.hear),
+		client.WithHTTPRequestHook(conn.ask),
 	)
 	if err != nil {
 		return nil, err
@@ -151,6 +170,7 @@ func (c *connection) events(ctx context.Context, s span) (*records, error) {
 	}
 	request.Header.Set("User-Agent", "bellbuoy")
 	request.Header.Set("Accept", "application/jsonl, application/x-ndjson;q=0.9")
+	c.asked("events")
 	response, err := c.stream.Do(request)
 	if err != nil {
 		var wrapped *url.Error

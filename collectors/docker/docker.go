@@ -69,7 +69,7 @@ func (c *Config) Check(ctx context.Context) error {
 		return err
 	}
 	once := &Collector{cfg: *c}
-	conn, err := c.connect()
+	conn, err := c.connect(func(string) {})
 	if err != nil {
 		return fmt.Errorf("make client of the Docker daemon at %s: %w", c.Host, err)
 	}
@@ -97,7 +97,7 @@ const (
 // Run watches the daemon until ctx ends, through restarts of the daemon. It returns an error if the
 // cursor can't be read or another daemon answers at the same address.
 func (c *Collector) Run(ctx context.Context) error {
-	conn, err := c.cfg.connect()
+	conn, err := c.cfg.connect(func(question string) { c.metrics.calls.WithLabelValues(question).Inc() })
 	if err != nil {
 		return fmt.Errorf("make client of the Docker daemon at %s: %w", c.cfg.Host, err)
 	}

@@ -194,6 +194,24 @@ func TestDroppedEventsAreReadAgain(t *testing.T) {
 	assert.Empty(t, r.Reporter.Gaps(), "nothing was lost, and nobody was blind for long")
 }
 
+// TestEventsDroppedInBetweenAreReadAgain: others came after them.
+func TestEventsDroppedInBetweenAreReadAgain(t *testing.T) {
+	f, r := watch(t)
+	var born string
+	f.quietly(func() {
+		born = fakeFixture(f).Crash(t)
+		f.remove(born) // nobody can be asked
+	})
+	after := fakeFixture(f).Crash(t)
+	assert.Equal(t, event.ObservedStream, r.Stopped(after).Data.Observed)
+	e := r.Stopped(born)
+	assert.Equal(t, event.ObservedStream, e.Data.Observed)
+	assert.Equal(t, int64(3), *e.Data.Task.Containers[0].ExitCode)
+	r.Told(event.TaskRemoved, born)
+	assert.Equal(t, 2, f.streamsOpened())
+	assert.Empty(t, r.Reporter.Gaps())
+}
+
 // TestLostEventsAreFound: the daemon drops events for a slow subscriber, and its log has turned over.
 func TestLostEventsAreFound(t *testing.T) {
 	f, r := watch(t)

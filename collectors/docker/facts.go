@@ -49,6 +49,9 @@ func factsOf(in *container.InspectResponse, at int64) (f *facts, ok bool) {
 		running: s.Running, paused: s.Paused, restarting: s.Restarting, oom: s.OOMKilled, code: int64(s.ExitCode),
 		failure: redact.Text(s.Error), restarts: int64(in.RestartCount), policy: "no",
 	}
+	if s.Dead || s.Status == container.StateDead || s.Status == container.StateRemoving {
+		f.failure = "" // it is the removal that failed, not a start
+	}
 	if h := s.Health; h != nil && h.Status != container.NoHealthcheck {
 		f.health = string(h.Status)
 		if n := len(h.Log); n > 0 && h.Log[n-1] != nil {

@@ -130,6 +130,27 @@ func TestContainerThatCannotBeInspected(t *testing.T) {
 	assert.Equal(t, 1, f.streamsOpened())
 }
 
+// TestFailedRemovalIsNoFailedStart: the daemon notes it in the same place.
+func TestFailedRemovalIsNoFailedStart(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	r := collectortest.Start(t, fakeFixture(f), &collectortest.Stream{}, nil).Connected()
+	id := f.create(nil)
+	f.run(id)
+	r.Told(event.TaskStarted, id)
+	f.quietly(func() {
+		f.exit(id, 4)
+		f.set(id, func(in *container.InspectResponse) {
+			in.State.Dead, in.State.Status, in.State.Error = true, "dead", "unable to remove filesystem: directory not empty"
+		})
+		f.forgetEvents()
+	})
+	e := r.Stopped(id)
+	assert.Equal(t, "exit.error", e.Data.Cause.Class)
+	assert.Equal(t, int64(4), *e.Data.Task.Containers[0].ExitCode)
+	assert.Len(t, r.Stream.Of(event.TaskStopped, id), 1)
+}
+
 // TestTenThousandDeadContainers: the first look asks for few of them, and holds up no event.
 func TestTenThousandDeadContainers(t *testing.T) {
 	t.Parallel()

@@ -71,7 +71,8 @@ type ring struct {
 	size           int
 	oldest, newest int64 // times of events of any kind, ns
 	marker         int64 // time of the newest transition, ns
-	anchored       bool  // the event of the anchor is still there
+	transitions    []seenKey
+	anchored       bool // the event of the anchor is still there
 }
 
 // missed says why a ring does not tell all that happened while nobody saw; it is empty if it does.
@@ -152,7 +153,6 @@ func (w *watch) logged(ctx context.Context, since int64, whole bool) (r ring, er
 		var garbled *garbledError
 		switch {
 		case errors.Is(err, io.EOF):
-			w.reader.anchor.Store(max(w.reader.anchor.Load(), r.newest))
 			return r, nil
 		case errors.As(err, &garbled):
 			r.size++
@@ -170,5 +170,6 @@ func (r *ring) take(m *events.Message, anchor int64) {
 	r.anchored = r.anchored || m.TimeNano == anchor
 	if transition(m) {
 		r.marker = max(r.marker, m.TimeNano)
+		r.transitions = append(r.transitions, keyOf(m))
 	}
 }

@@ -2,15 +2,18 @@ package docker
 
 import (
 	"errors"
+	"maps"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
 
 type metrics struct {
-	events, reconnects, rejected, garbled, lists prometheus.Counter
-	inspects                                     *prometheus.CounterVec
-	queued                                       prometheus.Gauge
-	snapshot                                     prometheus.Histogram
+	events, reconnects, rejected, garbled prometheus.Counter
+	inspects                              *prometheus.CounterVec
+	calls                                 *prometheus.CounterVec
+	queued                                prometheus.Gauge
+	snapshot                              prometheus.Histogram
 }
 
 func newMetrics(r prometheus.Registerer) (*metrics, error) {
@@ -22,10 +25,12 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		reconnects: counter("reconnects_total", "How often the stream broke."),
 		rejected:   counter("rejected_events_total", "Events that could not be published and were left out."),
 		garbled:    counter("garbled_records_total", "Records of the event stream that could not be read."),
-		lists:      counter("lists_total", "How often the daemon was asked for its list of containers."),
 		inspects: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "bellbuoy_docker_inspects_total", Help: "Questions about one container, by answer.",
 		}, []string{"result"}),
+		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "bellbuoy_docker_calls_total", Help: "Questions to the daemon, by what was asked for.",
+		}, []string{"question"}),
 		queued: prometheus.NewGauge(prometheus.GaugeOpts{Name: "bellbuoy_docker_queued_events", Help: "Received events that wait to be published."}),
 		snapshot: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "bellbuoy_docker_snapshot_seconds", Help: "How long it took to look at all containers.", Buckets: prometheus.ExponentialBuckets(0.01, 3, 8),
@@ -34,12 +39,15 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	for _, result := range []string{"ok", "missing", "failed"} {
 		m.inspects.WithLabelValues(result)
 	}
+	for _, q := range append(slices.Collect(maps.Values(questions)), "inspect") {
+		m.calls.WithLabelValues(q)
+	}
 	if r == nil {
 		return m, nil
 	}
 	// Collectors of several daemons share the series.
 	return m, errors.Join(
-		share(r, &m.events), share(r, &m.reconnects), share(r, &m.rejected), share(r, &m.garbled), share(r, &m.lists), share(r, &m.inspects), share(r, &m.queued), share(r, &m.snapshot))
+		share(r, &m.events), share(r, &m.reconnects), share(r, &m.rejected), share(r, &m.garbled), share(r, &m.calls), share(r, &m.inspects), share(r, &m.queued), share(r, &m.snapshot))
 }
 
 func share[C prometheus.Collector](r prometheus.Registerer, c *C) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"sync/atomic"
 
 	"github.com/moby/moby/api/types/events"
@@ -16,11 +17,16 @@ type reader struct {
 	newest atomic.Int64 // of the transitions that were received, ns
 	anchor atomic.Int64 // of the events of any kind that the daemon is known to have logged, ns; 0 is none
 	proven atomic.Int64 // up to when the stream is known to have told all, ns
-	seen   map[seenKey]bool
-	order  []seenKey
 	kills  killTimes
 	// garbled counts the connections in a row that met a record that can't be read.
 	garbled atomic.Int64
+	// again is from when on events are to be read once more, ns; 0 is from where the stream broke.
+	again  atomic.Int64
+	sought int64 // up to when lost events were read once more, ns; belongs to the snapshots
+
+	mu    sync.Mutex // guards what follows
+	seen  map[seenKey]bool
+	order []seenKey
 }
 
 type seenKey struct {
@@ -28,7 +34,39 @@ type seenKey struct {
 	action, id string
 }
 
+func keyOf(m *events.Message) seenKey { return seenKey{m.TimeNano, string(m.Action), m.Actor.ID} }
+
 const maxSeen = 8192
+
+// first notes an event and reports whether it was not seen before.
+func (r *reader) first(m *events.Message) bool {
+	key := keyOf(m)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.seen[key] {
+		return false
+	}
+	r.seen[key] = true
+	if r.order = append(r.order, key); len(r.order) > maxSeen {
+		delete(r.seen, r.order[0])
+		r.order = r.order[1:]
+	}
+	return true
+}
+
+// lost returns when the first of the events up to a time happened that the stream has not delivered, unless
+// it was read once more already; 0 is never.
+func (r *reader) lost(all []seenKey, upTo int64) int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, key := range all {
+		if key.at <= upTo && key.at > r.sought && !r.seen[key] {
+			r.sought = upTo
+			return key.at
+		}
+	}
+	return 0
+}
 
 func newReader(from int64) *reader {
 	r := &reader{seen: map[seenKey]bool{}}
@@ -84,6 +122,9 @@ func (w *watch) resume() int64 {
 	if newest > w.daemon.now()+overlap {
 		return 0
 	}
+	if again := w.reader.again.Swap(0); again > 0 {
+		newest = min(newest, again)
+	}
 	return newest - overlap
 }
 
@@ -126,14 +167,8 @@ func (w *watch) receive(m *events.Message) {
 	if !transition(m) {
 		return
 	}
-	key := seenKey{m.TimeNano, string(m.Action), m.Actor.ID}
-	if r.seen[key] {
+	if !r.first(m) {
 		return
-	}
-	r.seen[key] = true
-	if r.order = append(r.order, key); len(r.order) > maxSeen {
-		delete(r.seen, r.order[0])
-		r.order = r.order[1:]
 	}
 	r.kills.note(m)
 	w.metrics.events.Inc()

@@ -114,7 +114,6 @@ func (w *watch) snapshot(ctx context.Context, first bool) error {
 func (w *watch) list(ctx context.Context) ([]container.Summary, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
-	w.metrics.lists.Inc()
 	r, err := w.ContainerList(ctx, client.ContainerListOptions{All: true})
 	if err != nil {
 		return nil, w.describe(err)
@@ -160,6 +159,14 @@ func (w *watch) settle(ctx context.Context, ids []string, listed int64, first bo
 	}
 	if reached = w.awaitEvents(ctx, log.marker); !reached && !first {
 		return false, errStalled // after a connect the events may be on their way for long
+	}
+	if reached {
+		// Stamps may be a little out of order; the youngest are looked at the next time.
+		if at := w.reader.lost(log.transitions, listed-ringLookout); at > 0 {
+			w.reader.again.Store(at)
+			return false, errLost
+		}
+		w.reader.anchor.Store(max(w.reader.anchor.Load(), log.newest))
 	}
 	t := newTally(len(found) + 1)
 	for _, f := range found {

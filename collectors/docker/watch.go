@@ -34,6 +34,7 @@ var (
 	errOtherDaemon = errors.New("another Docker daemon answers at the same address")
 	errOtherAPI    = errors.New("the Docker daemon speaks another version than was agreed on")
 	errStalled     = errors.New("the event stream is silent, but the daemon's log goes on")
+	errLost        = errors.New("the event stream lost events that the daemon's log holds")
 	errEnded       = errors.New("the event stream ended")
 	errGarbled     = errors.New("the event stream is garbled")
 )
