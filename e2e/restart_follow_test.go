@@ -46,7 +46,7 @@ func TestRestartOfWhatStandsOnATask(t *testing.T) {
 		}
 		before := d.Inspect(t, calm).State.StartedAt
 		touch(t, d, db, "/crash")
-		eventually(t, time.Minute, "the last one follows", func() bool { return slices.Contains(h.story(web).actions(), "succeeded") })
+		eventually(t, 2*time.Minute, "the last one follows", func() bool { return slices.Contains(h.story(web).actions(), "succeeded") })
 		h.quiet()
 
 		success := h.story(db).last(event.ActionSucceeded)

@@ -13,6 +13,7 @@ import (
 	"github.com/moby/moby/client"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/bellbuoy/bellbuoy/e2e/harness"
 	"github.com/bellbuoy/bellbuoy/schemas/event"
@@ -121,12 +122,16 @@ func (s story) outcome(end event.Type) string {
 func (h *healingProgram) judge(daemon string, cases []healed) {
 	h.t.Helper()
 	ids := make([]string, len(cases))
+	var group errgroup.Group
+	group.SetLimit(4)
 	for i, c := range cases {
-		ids[i] = c.run()
+		group.Go(func() error { ids[i] = c.run(); return nil })
 	}
+	require.NoError(h.t, group.Wait())
+	require.False(h.t, h.t.Failed(), "a task was not started")
 	table := fmt.Sprintf("\n%-36s %-18s %-24s %-9s %s\n", "case, on "+daemon, "cause", "outcome", "restarts", "actions told")
 	for i, c := range cases {
-		eventually(h.t, time.Minute, fmt.Sprintf("%s: %s; told: %v", c.name, c.end, h.story(ids[i]).actions()), func() bool {
+		eventually(h.t, 2*time.Minute, fmt.Sprintf("%s: %s; told: %v", c.name, c.end, h.story(ids[i]).actions()), func() bool {
 			return slices.Contains(h.story(ids[i]).actions(), c.end.Event())
 		})
 	}
@@ -158,7 +163,7 @@ func (h *healingProgram) judge(daemon string, cases []healed) {
 func (h *healingProgram) quiet() {
 	h.t.Helper()
 	n, since := -1, time.Now()
-	eventually(h.t, time.Minute, "nothing is told any more", func() bool {
+	eventually(h.t, 2*time.Minute, "nothing is told any more", func() bool {
 		told := 0
 		for _, m := range h.events.all() {
 			if !strings.Contains(m.Subject, ".collector.") {
