@@ -47,11 +47,11 @@ chaos: ## 200 containers end in every way while the program is killed again and 
 
 .PHONY: e2e-churn
 e2e-churn: ## containers live and die for a minute while collectors lose their daemon; prints what was told of them
-	BELLBUOY_E2E_LONG=1 $(MAKE) test PKG=./e2e RUN=TestChurn TESTARGS=-v
+	BELLBUOY_E2E_LONG=1 $(MAKE) test PKG=./e2e RUN=TestChurn TESTARGS='-v -timeout 60m'
 
 .PHONY: e2e-long
 e2e-long: ## each daemon for a minute and more: churn, quiet ends, what a collector costs; last result in docs/measurements.md
-	BELLBUOY_E2E_LONG=1 $(MAKE) test PKG=./e2e RUN='TestChurn|TestBesideDocker|TestQuiet|TestLoadOnDocker' TESTARGS=-v
+	BELLBUOY_E2E_LONG=1 $(MAKE) test PKG=./e2e RUN='TestChurn|TestBesideDocker|TestQuiet|TestLoadOnDocker' TESTARGS='-v -timeout 60m'
 
 .PHONY: outage
 outage: ## OpenSearch away and SNS throttled for a minute under load; prints the latencies

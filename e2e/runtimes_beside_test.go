@@ -29,6 +29,7 @@ func watchSocket(t *testing.T, stream *counted, socket string) *watched {
 // whatever namespace the daemon keeps its own.
 func TestBesideDocker(t *testing.T) {
 	stand.EachDocker(t, func(t *testing.T, d *harness.Docker) {
+		abreast(t)
 		for _, namespace := range []string{"moby", "renamed"} {
 			d.StopDaemon(t)
 			d.StartDaemon(t, "--containerd-namespace", namespace)

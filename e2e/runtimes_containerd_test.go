@@ -85,6 +85,7 @@ func (x *ctrChurn) run(t *testing.T) {
 // as unknowable.
 func TestChurnContainerd(t *testing.T) {
 	stand.EachContainerd(t, func(t *testing.T, c *harness.Containerd) {
+		abreast(t)
 		x := newTasks(t, c)
 		x.run(t)
 		assert.Eventually(t, func() bool {

@@ -148,6 +148,7 @@ func (p *paged) stopAndRemove(id string) {
 // TestQuiet: what people and orchestrators want wakes nobody; what goes wrong is told once, with its cause.
 func TestQuiet(t *testing.T) {
 	stand.EachDocker(t, func(t *testing.T, d *harness.Docker) {
+		abreast(t)
 		p := newPaged(t, d)
 		wanted := map[string]string{}
 		for what, act := range quietEnds() {

@@ -27,6 +27,7 @@ type Docker struct {
 
 	mu      sync.Mutex // guards what follows
 	lives   []Life
+	left    []Life // all that were made, once it is known how they ended
 	volumes int
 }
 
@@ -133,37 +134,58 @@ func (d *Docker) Lives() []Life {
 	return append([]Life(nil), d.lives...)
 }
 
-// Remains waits until every life has ended, and returns what the daemon says of the kept ones.
-func (d *Docker) Remains(ctx context.Context) (map[string]container.InspectResponse, error) {
-	remains := map[string]container.InspectResponse{}
+// Remains waits until every life has ended. Lives that the daemon itself failed to start again are not
+// counted any more.
+func (d *Docker) Remains(ctx context.Context) error {
+	var lives []Life
 	for _, l := range d.Lives() {
-		for {
-			r, err := d.Client.ContainerInspect(ctx, l.ID, client.ContainerInspectOptions{})
-			if errdefs.IsNotFound(err) && !l.Kept {
-				break
-			}
-			if err != nil {
-				return nil, fmt.Errorf("inspect container: %w", err)
-			}
-			s := r.Container.State
-			if l.Kept && !s.Running && !s.Restarting && s.FinishedAt != "" && r.Container.RestartCount == l.Runs-1 {
-				remains[l.ID] = r.Container
-				break
-			}
-			select {
-			case <-ctx.Done():
-				return nil, fmt.Errorf("wait for the end of %s: %w", r.Container.Name, ctx.Err())
-			case <-time.After(20 * time.Millisecond):
-			}
+		whole, err := d.remains(ctx, l)
+		if err != nil {
+			return err
+		}
+		if whole {
+			lives = append(lives, l)
 		}
 	}
-	return remains, nil
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.left, d.lives = append(d.left, d.lives...), lives
+	return nil
+}
+
+func (d *Docker) remains(ctx context.Context, l Life) (whole bool, err error) {
+	for {
+		r, err := d.Client.ContainerInspect(ctx, l.ID, client.ContainerInspectOptions{})
+		if errdefs.IsNotFound(err) && !l.Kept {
+			return true, nil
+		}
+		if err != nil {
+			return false, fmt.Errorf("inspect container: %w", err)
+		}
+		s := r.Container.State
+		if l.Kept && !s.Running && !s.Restarting {
+			if s.Error != "" {
+				return false, nil
+			}
+			if r.Container.RestartCount == l.Runs-1 {
+				return true, nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return false, fmt.Errorf("wait for the end of %s, %s, started %d times again: %w", r.Container.Name, s.Status, r.Container.RestartCount, ctx.Err())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }
 
 // Remove removes what is left.
 func (d *Docker) Remove(ctx context.Context) error {
 	var errs []error
-	for _, l := range d.Lives() {
+	d.mu.Lock()
+	all := append(append([]Life(nil), d.lives...), d.left...)
+	d.mu.Unlock()
+	for _, l := range all {
 		_, err := d.Client.ContainerRemove(ctx, l.ID, client.ContainerRemoveOptions{Force: true})
 		if err != nil && !errdefs.IsNotFound(err) && !errdefs.IsConflict(err) {
 			errs = append(errs, fmt.Errorf("remove container: %w", err))
