@@ -52,7 +52,7 @@ func TestClaims(t *testing.T) {
 		assert.Empty(t, first.reporter.Conflicts())
 
 		second := newWatcher(t, &bucket, d, "n2")
-		pass(2*beatEvery + time.Second)
+		pass(4*beatEvery + time.Second)
 		a, b := first.reporter.Conflicts(), second.reporter.Conflicts()
 		require.Len(t, a, 1)
 		require.Len(t, b, 1, "each side tells it")

@@ -91,7 +91,7 @@ func (silent) Conflict(context.Context, collectors.Conflict) error { return nil 
 
 const (
 	firstRetry = 100 * time.Millisecond
-	lastRetry  = 10 * time.Second
+	lastRetry  = 500 * time.Millisecond // what lives and is removed while nobody asks can't be known
 )
 
 // Run watches the daemon until ctx ends, through restarts of the daemon. It returns an error if the

@@ -88,14 +88,9 @@ func filters(podman bool) client.Filters {
 	return kinds.Add("event", names...)
 }
 
-// read takes events off the stream until it breaks; it closes open once the daemon has answered.
-func (w *watch) read(ctx context.Context, open chan<- struct{}) error {
-	answer, err := w.events(ctx, span{since: w.resume(), filters: filters(w.daemon.podman)})
-	if err != nil {
-		return w.broken(ctx, err)
-	}
+// read takes events off the stream until it breaks.
+func (w *watch) read(ctx context.Context, answer *records) error {
 	defer answer.close()
-	close(open)
 	for {
 		m := new(events.Message)
 		err := answer.next(m)

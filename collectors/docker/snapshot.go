@@ -53,12 +53,7 @@ func (t *tally) wait(ctx context.Context) error {
 }
 
 // snapshots looks at all containers after the connect and now and then.
-func (w *watch) snapshots(ctx context.Context, open <-chan struct{}) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-open:
-	}
+func (w *watch) snapshots(ctx context.Context) error {
 	tick := time.NewTicker(w.cfg.SnapshotEvery)
 	defer tick.Stop()
 	for first := true; ; first = false {

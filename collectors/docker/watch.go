@@ -152,8 +152,44 @@ func (w *watch) awaitPublisher(ctx context.Context) {
 	}
 }
 
-// connect watches the daemon over one stream until it breaks.
+// connect watches the daemon over one stream until it breaks. The stream is opened before anything is asked:
+// what the daemon remembers turns over meanwhile.
 func (w *watch) connect(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	answer, err := w.open(ctx)
+	if err == nil {
+		err = w.meet(ctx, &answer)
+	}
+	if err != nil {
+		if answer != nil {
+			answer.close()
+		}
+		_ = group.Wait() // nothing runs; it ends ctx
+		return err
+	}
+	group.Go(func() error { return w.read(ctx, answer) })
+	group.Go(func() error { return w.ping(ctx) })
+	group.Go(func() error { return w.snapshots(ctx) })
+	return group.Wait()
+}
+
+// open asks for the stream.
+func (w *watch) open(ctx context.Context) (*records, error) {
+	answer, err := w.events(ctx, span{since: w.resume(), filters: filters(w.daemon.podman)})
+	switch {
+	case err == nil:
+		return answer, nil
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case otherAPI(err):
+		return nil, fmt.Errorf("%w: %w", errOtherAPI, err)
+	}
+	w.down()
+	return nil, w.describe(err)
+}
+
+// meet finds out whether it is the same daemon, and opens the stream anew if its clock was set back.
+func (w *watch) meet(ctx context.Context, answer **records) error {
 	d, err := w.inquire(ctx, w.connection)
 	switch {
 	case err != nil && otherAPI(err):
@@ -168,12 +204,12 @@ func (w *watch) connect(ctx context.Context) error {
 		w.reader.kills.peers.returned(w.daemon.theirs(w.blind.since), w.daemon.now())
 	}
 	w.version = d.version
-	group, ctx := errgroup.WithContext(ctx)
-	open := make(chan struct{})
-	group.Go(func() error { return w.read(ctx, open) })
-	group.Go(func() error { return w.ping(ctx) })
-	group.Go(func() error { return w.snapshots(ctx, open) })
-	return group.Wait()
+	if w.reader.newest.Load() <= w.daemon.now()+overlap {
+		return nil
+	}
+	(*answer).close()
+	*answer, err = w.open(ctx)
+	return err
 }
 
 // otherAPI reports whether a daemon no longer speaks the version that was agreed on.
