@@ -36,6 +36,9 @@ func TestRecordedEventsAreDecodedAsTheLibraryDoes(t *testing.T) {
 		var got, want events.Message
 		require.NoError(t, decodeMessage(line, &got))
 		require.NoError(t, json.Unmarshal(line, &want))
+		if !attributesRead(&want) {
+			want.Actor.Attributes = nil
+		}
 		require.Equal(t, want, got)
 	}
 }
