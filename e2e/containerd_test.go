@@ -38,7 +38,7 @@ func containerdFixture(t testing.TB, d *harness.Containerd) collectortest.Fixtur
 			log := filepath.Join(logs, id+".log")
 			return d.Run(t, harness.CtrSpec{
 				ID: id, Env: []string{"API_TOKEN=tok3nInEnv"}, LogURI: "file://" + log,
-				Labels: map[string]string{"db.password": "labelS3cret", "team": "payments", "containerd.io/restart.loguri": "file://" + log},
+				Labels: map[string]string{"db.password": "labelS3cret", "team": "payments"},
 				Cmd:    []string{"sh", "-c", "sleep 0.1; echo password=hunter2; echo postgres://app:Sw0rdf1sh@db/; exit 3"},
 			})
 		},
@@ -98,5 +98,15 @@ func TestContainerdEnds(t *testing.T) {
 				assert.Equal(t, r.Told(event.TaskStarted, id).Data.Task.Run, e.Data.Task.Run)
 			})
 		}
+	})
+}
+
+// TestContainerdLog: where the log of a task is, its label says or the task itself.
+func TestContainerdLog(t *testing.T) {
+	stand.EachContainerd(t, func(t *testing.T, d *harness.Containerd) {
+		f := containerdFixture(t, d)
+		r := collectortest.Start(t, f, &collectortest.Stream{}, nil).Connected()
+		want := &event.Log{Lines: []string{"password=[redacted]", "postgres://[redacted]@db/"}}
+		assert.Equal(t, want, r.Stopped(f.Crash(t)).Data.Task.Log)
 	})
 }

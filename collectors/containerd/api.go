@@ -164,6 +164,17 @@ func (a *api) processes(ctx context.Context, namespace string) (map[string]*nati
 	return byID, nil
 }
 
+// process asks for one task; nil is unknown.
+func (a *api) process(ctx context.Context, namespace, id string) *native.Process {
+	ctx, cancel := context.WithTimeout(within(ctx, namespace), answerTimeout)
+	defer cancel()
+	got, err := a.tasks.Get(ctx, &tasks.GetRequest{ContainerID: id})
+	if err != nil {
+		return nil
+	}
+	return got.Process
+}
+
 // digest asks what an image means now; empty is unknown.
 func (a *api) digest(ctx context.Context, namespace, image string) string {
 	ctx, cancel := context.WithTimeout(within(ctx, namespace), answerTimeout)

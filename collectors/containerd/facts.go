@@ -69,7 +69,7 @@ func factsOf(namespace string, c *containers.Container, p *native.Process, at in
 	f := &facts{
 		at: at, namespace: namespace, id: c.ID, image: redact.Text(c.Image), labels: labelsOf(l), created: nanos(c.CreatedAt),
 		grace: graceOf(l), failure: failureOf(l), name: redact.Clean(nameOf(l)), policy: redact.Clean(policyOf(l)), autoRemove: l[labelAutoRemove] == "true",
-		onPurpose: l[labelOnPurpose] == "true", owner: ownerOf(l), cgroup: cgroupOf(c), log: logPlaceOf(namespace, c),
+		onPurpose: l[labelOnPurpose] == "true", owner: ownerOf(l), cgroup: cgroupOf(c), log: logPlaceOf(c).orOf(p),
 	}
 	f.restarts, _ = strconv.ParseInt(l[labelRestartCount], 10, 64)
 	if p != nil {

@@ -9,8 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/containerd/containerd/api/services/containers/v1"
+	native "github.com/containerd/containerd/api/types/task"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/types/known/anypb"
 )
 
 // files makes a host of a folder.
@@ -166,4 +169,35 @@ func FuzzLines(f *testing.F) {
 			t.Fatal("more than there was")
 		}
 	})
+}
+
+func TestPlaceOfALog(t *testing.T) {
+	t.Parallel()
+	labels := func(pairs ...string) *containers.Container {
+		c := &containers.Container{ID: "web", Labels: map[string]string{}}
+		for i := 0; i < len(pairs); i += 2 {
+			c.Labels[pairs[i]] = pairs[i+1]
+		}
+		return c
+	}
+	pod := labels("nerdctl/state-dir", "/x")
+	pod.Extensions = map[string]*anypb.Any{"io.cri-containerd.container.metadata": {Value: []byte(`{"Version":"v1","Metadata":{"Config":{"envs":[{"key":"TOKEN"}]},"LogPath":"/var/log/pods/a/0.log"}}`)}}
+	for name, tt := range map[string]struct {
+		c    *containers.Container
+		p    *native.Process
+		want logPlace
+	}{
+		"pod":             {pod, nil, logPlace{Form: formPod, Path: "/var/log/pods/a/0.log"}},
+		"nerdctl":         {labels("nerdctl/state-dir", "/s", "nerdctl/log-config", `{"driver":"json-file"}`), nil, logPlace{Form: formJSON, Path: "/s/web-json.log"}},
+		"nerdctl, old":    {labels("nerdctl/state-dir", "/s"), nil, logPlace{Form: formJSON, Path: "/s/web-json.log"}},
+		"nerdctl, moved":  {labels("nerdctl/state-dir", "/s", "nerdctl/log-config", `{"driver":"json-file","opts":{"log-path":"/l/x"}}`), nil, logPlace{Form: formJSON, Path: "/l/x"}},
+		"nerdctl, driver": {labels("nerdctl/state-dir", "/s", "nerdctl/log-config", `{"driver":"journald"}`), nil, logPlace{None: "its logging driver journald keeps no file that can be read"}},
+		"label":           {labels("containerd.io/restart.loguri", "file:///l/y"), &native.Process{Stdout: "file:///l/z"}, logPlace{Form: formRaw, Path: "/l/y"}},
+		"task":            {labels(), &native.Process{Stdout: "file:///l/z"}, logPlace{Form: formRaw, Path: "/l/z"}},
+		"program":         {labels(), &native.Process{Stdout: "binary:///bin/logger"}, logPlace{None: "its log goes to a program, which keeps what can't be read here"}},
+		"pipe":            {labels(), &native.Process{Stdout: "/run/containerd/fifo/1/web-stdout"}, logPlace{None: noLog}},
+		"nothing":         {labels(), nil, logPlace{None: noLog}},
+	} {
+		assert.Equal(t, tt.want, logPlaceOf(tt.c).orOf(tt.p), name)
+	}
 }

@@ -181,6 +181,9 @@ func (w *watch) inspect(ctx context.Context, r *record) (*facts, error) {
 	}
 	w.metrics.inspects.WithLabelValues("ok").Inc()
 	f := factsOf(r.namespace, c, nil, at)
+	if r.topic == topicStarted && f.log.None == noLog {
+		f.log = f.log.orOf(w.api.process(ctx, r.namespace, r.id))
+	}
 	f.digest = w.images.digest(ctx, r.namespace, c.Image)
 	f.cgroup = groupOf(f.cgroup)
 	if group, ok := w.host.cgroup(r.pid, r.id); ok {

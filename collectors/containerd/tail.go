@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/containerd/containerd/api/services/containers/v1"
+	native "github.com/containerd/containerd/api/types/task"
 
 	"github.com/bellbuoy/bellbuoy/collectors"
 	"github.com/bellbuoy/bellbuoy/internal/backoff"
@@ -40,7 +41,7 @@ const (
 const noLog = "containerd keeps no logs, and nothing says where this one goes"
 
 // logPlaceOf looks where clients of containerd note it, the surest first.
-func logPlaceOf(namespace string, c *containers.Container) logPlace {
+func logPlaceOf(c *containers.Container) logPlace {
 	if p := podLog(c); p != "" {
 		return logPlace{Form: formPod, Path: p}
 	}
@@ -55,13 +56,27 @@ func logPlaceOf(namespace string, c *containers.Container) logPlace {
 		}
 		return logPlace{Form: formJSON, Path: cmp.Or(config.Opts["log-path"], filepath.Join(dir, c.ID+"-json.log"))}
 	}
-	switch scheme, path, _ := strings.Cut(c.Labels["containerd.io/restart.loguri"], "://"); scheme {
-	case "":
+	return placeOfURI(c.Labels["containerd.io/restart.loguri"])
+}
+
+// placeOfURI reads where a task's output goes: a pipe to its client has no scheme.
+func placeOfURI(uri string) logPlace {
+	scheme, path, found := strings.Cut(uri, "://")
+	switch {
+	case !found || scheme == "fifo":
 		return logPlace{None: noLog}
-	case "file":
+	case scheme == "file":
 		return logPlace{Form: formRaw, Path: path}
 	}
 	return logPlace{None: "its log goes to a program, which keeps what can't be read here"}
+}
+
+// orOf returns the place, or else where the task itself writes to.
+func (l logPlace) orOf(p *native.Process) logPlace {
+	if l.None != noLog || p == nil {
+		return l
+	}
+	return placeOfURI(p.Stdout)
 }
 
 // podLog reads the path that the Kubernetes runtime interface noted, and nothing else of the note.

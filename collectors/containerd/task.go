@@ -71,7 +71,10 @@ func (t *task) adopt(f *facts) {
 	t.Name, t.Image, t.Digest = cmp.Or(f.name, t.Name), cmp.Or(f.image, t.Image), cmp.Or(f.digest, t.Digest)
 	t.Labels, t.Policy, t.Auto, t.Restarts = f.labels, f.policy, f.autoRemove, f.restarts
 	t.Created = cmp.Or(f.created, t.Created)
-	t.Cgroup, t.Log = cmp.Or(f.cgroup, t.Cgroup), f.log
+	t.Cgroup = cmp.Or(f.cgroup, t.Cgroup)
+	if f.log.None != noLog || t.Log.Form == "" { // only a task itself may know where its log is
+		t.Log = f.log
+	}
 	t.grace = f.grace
 	switch {
 	case !f.onPurpose:
