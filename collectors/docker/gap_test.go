@@ -155,44 +155,39 @@ func TestProxyThatCutsIdleStreams(t *testing.T) {
 	assert.Empty(t, r.Reporter.Gaps())
 }
 
-// TestSlowProxyIsNoDeadDaemon: each answer takes long, the stream included, and nothing is lost.
-func TestSlowProxyIsNoDeadDaemon(t *testing.T) {
+// TestSlowIsNotDead: each answer takes five seconds, the stream's included, and nothing is lost; a daemon
+// whose stream stays open and silent, and that answers nothing, is noticed.
+func TestSlowIsNotDead(t *testing.T) {
 	t.Parallel()
-	f := newFake(t)
+	f, hanging := newFake(t), newFake(t)
+	dead := collectortest.Start(t, fakeFixture(hanging), &collectortest.Stream{}, nil).Connected()
 	r := collectortest.Start(t, fakeFixture(f), &collectortest.Stream{}, nil).Connected()
-	f.mu.Lock()
-	f.delay = map[string]time.Duration{"_ping": 5 * time.Second, "json": 5 * time.Second, "inspect": 5 * time.Second, "events": time.Second, "info": 5 * time.Second}
-	f.mu.Unlock()
+	begun := time.Now()
+	hanging.slow(time.Hour, "_ping", "json", "inspect", "events", "info", "version")
+	f.slow(5*time.Second, "_ping", "json", "inspect", "info")
+	f.slow(time.Second, "events")
 	opened := f.streamsOpened()
-	var ids []string
-	for range 4 {
-		ids = append(ids, fakeFixture(f).Crash(t))
-	}
+	ids := []string{fakeFixture(f).Crash(t), fakeFixture(f).Crash(t), fakeFixture(f).Crash(t)}
 	for _, id := range ids {
 		assert.Equal(t, "exit.error", r.Stopped(id).Data.Cause.Class)
 		assert.Equal(t, event.ObservedStream, r.Stopped(id).Data.Observed)
 	}
 	assert.Equal(t, opened, f.streamsOpened())
 	assert.Empty(t, r.Reporter.Gaps())
+
+	require.Eventually(t, func() bool { return !dead.Reporter.Last().Connected }, 30*time.Second, 50*time.Millisecond)
+	t.Logf("noticed after %s", time.Since(begun).Round(100*time.Millisecond))
+	assert.ErrorContains(t, dead.Reporter.Last().Err, "it hangs, or something on the way holds its answers back")
+	hanging.slow(0, "_ping", "json", "inspect", "events", "info", "version")
+	dead.Connected()
+	dead.Stopped(fakeFixture(hanging).Crash(t))
 }
 
-// TestHangingDaemonIsNoticed: its stream stays open and silent, and it answers no ping.
-func TestHangingDaemonIsNoticed(t *testing.T) {
-	t.Parallel()
-	f := newFake(t)
-	r := collectortest.Start(t, fakeFixture(f), &collectortest.Stream{}, nil).Connected()
-	begun := time.Now()
+// slow makes answers take long.
+func (f *fakeDaemon) slow(by time.Duration, what ...string) {
 	f.mu.Lock()
-	for _, what := range []string{"_ping", "json", "inspect", "events", "info", "version"} {
-		f.delay[what] = time.Hour
+	defer f.mu.Unlock()
+	for _, w := range what {
+		f.delay[w] = by
 	}
-	f.mu.Unlock()
-	require.Eventually(t, func() bool { return !r.Reporter.Last().Connected }, 30*time.Second, 50*time.Millisecond)
-	t.Logf("noticed after %s", time.Since(begun).Round(100*time.Millisecond))
-	assert.ErrorContains(t, r.Reporter.Last().Err, "it hangs, or something on the way holds its answers back")
-	f.mu.Lock()
-	f.delay = map[string]time.Duration{}
-	f.mu.Unlock()
-	r.Connected()
-	r.Stopped(fakeFixture(f).Crash(t))
 }

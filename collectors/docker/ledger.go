@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/bellbuoy/bellbuoy/collectors"
 	"github.com/bellbuoy/bellbuoy/schemas/event"
 )
@@ -34,7 +36,9 @@ const (
 	saveEvery  = time.Second
 	aliveEvery = 10 * time.Second
 	saveLast   = 3 * time.Second
-	keepGone   = 5 * overlap
+	// partWriters is how many parts of the memory are written at a time.
+	partWriters = 4
+	keepGone    = 5 * overlap
 )
 
 // ledger knows which events are on the stream, and keeps the cursor and the memory in a bucket. It is
@@ -252,26 +256,33 @@ func (l *ledger) saveCursor(ctx context.Context, s saved) error {
 	return err
 }
 
-// saveParts writes the parts that have changed, or only those that somebody waits for.
+// saveParts writes the parts that have changed, or only those that somebody waits for, a few at a time.
 func (l *ledger) saveParts(ctx context.Context, urgent bool) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(partWriters)
 	for _, p := range l.parts {
+		group.Go(func() error { return l.savePart(ctx, p, urgent) })
+	}
+	return group.Wait()
+}
+
+func (l *ledger) savePart(ctx context.Context, p *part, urgent bool) error {
+	l.mu.Lock()
+	value, waiting := p.encode(urgent, l.cursor, l.logger)
+	l.mu.Unlock()
+	if value == nil {
+		return nil
+	}
+	revision, err := l.put(ctx, p.key, value, p.revision)
+	if err != nil {
 		l.mu.Lock()
-		value, waiting := p.encode(urgent, l.cursor, l.logger)
+		p.dirty, p.waiting = true, append(waiting, p.waiting...)
 		l.mu.Unlock()
-		if value == nil {
-			continue
-		}
-		revision, err := l.put(ctx, p.key, value, p.revision)
-		if err != nil {
-			l.mu.Lock()
-			p.dirty, p.waiting = true, append(waiting, p.waiting...)
-			l.mu.Unlock()
-			return err
-		}
-		p.revision = revision
-		for _, w := range waiting {
-			close(w)
-		}
+		return err
+	}
+	p.revision = revision
+	for _, w := range waiting {
+		close(w)
 	}
 	return nil
 }

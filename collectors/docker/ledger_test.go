@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -125,6 +126,7 @@ func TestLedgerBoundary(t *testing.T) {
 // writes is a bucket that counts.
 type writes struct {
 	collectortest.Bucket
+	mu   sync.Mutex // guards keys
 	keys map[string]int
 	fail bool
 }
@@ -133,6 +135,8 @@ func (w *writes) Put(ctx context.Context, key string, value []byte, revision uin
 	if w.fail {
 		return 0, false, errors.New("no answer")
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if w.keys == nil {
 		w.keys = map[string]int{}
 	}
