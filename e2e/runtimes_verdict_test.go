@@ -21,6 +21,7 @@ func isRemoved(l churn.Life) bool { return !l.Kept }
 // verdict is what the observers told, held against the witness.
 type verdict struct {
 	rate        float64
+	left        int // lives that do not count
 	short, past *armVerdict
 }
 
@@ -35,20 +36,23 @@ type armVerdict struct {
 	truth    *churn.Truth
 	ours     churn.Tale
 	lives    []churn.Life
-	counter  bool // the daemon counts the runs of a container
+	made     []churn.Life // with those that do not count
+	counter  bool         // the daemon counts the runs of a container
 }
 
 type scores struct{ naive, since, ours churn.Score }
 
 func (c *churned) judge() *verdict {
-	truth, lives := churn.NewTruth(c.witness.Records()), c.driver.Lives()
-	return &verdict{rate: c.rate, short: c.short.judge(truth, lives), past: c.past.judge(truth, lives)}
+	truth, lives, made := churn.NewTruth(c.witness.Records()), c.driver.Lives(), c.driver.Made()
+	return &verdict{
+		rate: c.rate, left: len(made) - len(lives), short: c.short.judge(truth, lives, made), past: c.past.judge(truth, lives, made),
+	}
 }
 
-func (a *arm) judge(truth *churn.Truth, lives []churn.Life) *armVerdict {
+func (a *arm) judge(truth *churn.Truth, lives, made []churn.Life) *armVerdict {
 	v := &armVerdict{
 		name: a.name, cuts: a.cuts, twice: a.watched.stream.twice(), events: a.watched.stream.Events(),
-		gaps: a.watched.gaps(), truth: truth, lives: lives, counter: true,
+		gaps: a.watched.gaps(), truth: truth, lives: lives, made: made, counter: true,
 	}
 	v.ours = truth.Events(v.events)
 	naive, since := truth.Read(a.naive.Records()), truth.Read(a.since.Records())
@@ -92,7 +96,7 @@ func (v *armVerdict) checkKnowable(t *testing.T) {
 	for _, m := range v.truth.Untold(v.ours, isKept, v.lives) {
 		assert.NotEqual(t, churn.Created, m.Kind, "%s: %s was kept, and its creation is not told", v.name, m.ID)
 	}
-	for run, kinds := range v.untold() {
+	for run, kinds := range v.untold(v.lives) {
 		if !slices.Equal(kinds, []churn.Kind{churn.Started, churn.Stopped}) { // of an end whose start is lost nobody knows when that was
 			assert.Equal(t, []churn.Kind{churn.Started}, kinds, "%s: what is not told of run %d of %s, which was kept", v.name, run.Run, run.ID)
 		}
@@ -147,7 +151,7 @@ func (v *armVerdict) cost() cost {
 			c.codes++
 		}
 	}
-	for _, kinds := range v.untold() {
+	for _, kinds := range v.untold(v.made) {
 		if len(kinds) == 2 {
 			c.runs++
 		}
@@ -156,9 +160,9 @@ func (v *armVerdict) cost() cost {
 }
 
 // untold returns what is not told of the runs of kept containers.
-func (v *armVerdict) untold() map[churn.Fact][]churn.Kind {
+func (v *armVerdict) untold(lives []churn.Life) map[churn.Fact][]churn.Kind {
 	runs := map[churn.Fact][]churn.Kind{}
-	for _, m := range v.truth.Untold(v.ours, isKept, v.lives) {
+	for _, m := range v.truth.Untold(v.ours, isKept, lives) {
 		if run := (churn.Fact{ID: m.ID, Run: m.Run}); m.Kind == churn.Started || m.Kind == churn.Stopped {
 			runs[run] = append(runs[run], m.Kind)
 		}
@@ -196,7 +200,7 @@ func (v *verdict) String() string {
 		}
 	}
 	_ = w.Flush() // into a builder
-	fmt.Fprintf(&b, "%.1f lives a second\n", v.rate)
+	fmt.Fprintf(&b, "%.1f lives a second; %d that the daemon failed to start again are left out\n", v.rate, v.left)
 	for _, g := range v.past.gaps {
 		fmt.Fprintf(&b, "%s to %s: %s\n", g.Data.Collector.From.Format(time.TimeOnly), g.Data.Collector.To.Format(time.TimeOnly), g.Data.Message)
 	}

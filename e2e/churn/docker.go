@@ -27,7 +27,7 @@ type Docker struct {
 
 	mu      sync.Mutex // guards what follows
 	lives   []Life
-	left    []Life // all that were made, once it is known how they ended
+	left    []Life // that are not counted any more
 	volumes int
 }
 
@@ -134,22 +134,31 @@ func (d *Docker) Lives() []Life {
 	return append([]Life(nil), d.lives...)
 }
 
+// Made returns all that has been made, also what is not counted any more.
+func (d *Docker) Made() []Life {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return append(append([]Life(nil), d.lives...), d.left...)
+}
+
 // Remains waits until every life has ended. Lives that the daemon itself failed to start again are not
 // counted any more.
 func (d *Docker) Remains(ctx context.Context) error {
-	var lives []Life
+	var lives, left []Life
 	for _, l := range d.Lives() {
 		whole, err := d.remains(ctx, l)
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
-		}
-		if whole {
+		case whole:
 			lives = append(lives, l)
+		default:
+			left = append(left, l)
 		}
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.left, d.lives = append(d.left, d.lives...), lives
+	d.lives, d.left = lives, left
 	return nil
 }
 
@@ -182,10 +191,7 @@ func (d *Docker) remains(ctx context.Context, l Life) (whole bool, err error) {
 // Remove removes what is left.
 func (d *Docker) Remove(ctx context.Context) error {
 	var errs []error
-	d.mu.Lock()
-	all := append(append([]Life(nil), d.lives...), d.left...)
-	d.mu.Unlock()
-	for _, l := range all {
+	for _, l := range d.Made() {
 		_, err := d.Client.ContainerRemove(ctx, l.ID, client.ContainerRemoveOptions{Force: true})
 		if err != nil && !errdefs.IsNotFound(err) && !errdefs.IsConflict(err) {
 			errs = append(errs, fmt.Errorf("remove container: %w", err))
