@@ -2,10 +2,13 @@ package containerd_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	apievents "github.com/containerd/containerd/api/events"
 	"github.com/containerd/containerd/api/services/containers/v1"
 	"github.com/containerd/containerd/api/types/task"
 	"github.com/stretchr/testify/assert"
@@ -13,7 +16,9 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/bellbuoy/bellbuoy/collectors"
 	"github.com/bellbuoy/bellbuoy/collectors/collectortest"
+	"github.com/bellbuoy/bellbuoy/collectors/containerd"
 	"github.com/bellbuoy/bellbuoy/schemas/event"
 	"github.com/bellbuoy/bellbuoy/schemas/schematest"
 )
@@ -95,4 +100,60 @@ func TestSlowAnswers(t *testing.T) {
 	assert.Equal(t, int64(4), *r.Stopped(failing).Data.Task.Containers[0].ExitCode, "the event tells enough")
 	f.fail(codes.OK)
 	r.Connected()
+}
+
+// TestLostOutOfMemoryIsCounted: no event tells of it, but the task's control group has counted it, on both
+// versions of control groups.
+func TestLostOutOfMemoryIsCounted(t *testing.T) {
+	for name, file := range map[string]string{"v1": "sys/fs/cgroup/memory/default/%s/memory.oom_control", "v2": "sys/fs/cgroup/default/%s/memory.events"} {
+		t.Run(name, func(t *testing.T) {
+			f, root, s := newFake(t), t.TempDir(), &collectortest.Stream{}
+			cfg := containerd.DefaultConfig()
+			cfg.Address, cfg.HostRoot = f.socket, root
+			fix := collectortest.Fixture{New: func(t testing.TB, p collectortest.Parts) collectors.Collector {
+				c, err := containerd.New(cfg, containerd.Deps{Site: "test", Node: "n1", Publisher: p.Publisher, Reporter: p.Reporter})
+				require.NoError(t, err)
+				return c
+			}}
+			r := collectortest.Start(t, fix, s, nil).Connected()
+			id := newID()
+			path := filepath.Join(root, fmt.Sprintf(file, id))
+			require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+			require.NoError(t, os.WriteFile(path, []byte("oom 1\noom_kill 1\n"), 0o600))
+			f.create("default", id, nil)
+			f.run("default", id)
+			f.exit("default", id, 137)
+			e := r.Stopped(id)
+			assert.Equal(t, "oom", e.Data.Cause.Class)
+			assert.Equal(t, event.Fact, e.Data.Cause.Confidence)
+			assert.Contains(t, e.Data.Cause.Evidence, "the memory cgroup counted an out-of-memory kill")
+			assert.True(t, e.Data.Task.Containers[0].OOMKilled)
+		})
+	}
+}
+
+// TestStreamThatTakesNothing: the collector does not take in events without end while it can't publish
+// them; it says that it is blind, and finds what it missed.
+func TestStreamThatTakesNothing(t *testing.T) {
+	f, r := watch(t)
+	id, late := newID(), newID()
+	f.create("default", id, nil)
+	f.run("default", id)
+	r.Told(event.TaskStarted, id)
+	r.Stream.Refuse(true)
+	for range 9000 {
+		f.publish("default", "/tasks/paused", &apievents.TaskPaused{ContainerID: id})
+		f.publish("default", "/tasks/resumed", &apievents.TaskResumed{ContainerID: id})
+	}
+	eventually(t, "it is blind", func() bool { return !r.Reporter.Last().Connected })
+	require.ErrorContains(t, r.Reporter.Last().Err, "publishing is blocked")
+	f.create("default", late, nil)
+	f.run("default", late)
+	f.exit("default", late, 3)
+	r.Stream.Refuse(false)
+	assert.Equal(t, "exit.error", r.Stopped(late).Data.Cause.Class)
+	r.Connected()
+	eventually(t, "the gap", func() bool { return len(r.Reporter.Gaps()) > 0 })
+	assert.Contains(t, r.Reporter.Gaps()[0].Reason, "publishing is blocked")
+	assert.Empty(t, r.Stream.Of(event.TaskStopped, id))
 }

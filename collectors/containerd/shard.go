@@ -161,17 +161,6 @@ func (s *shard) event(ctx context.Context, r *record) {
 	s.publish(ctx, outs, key)
 }
 
-// missedEnd takes the end of a run that an event shows to be over although no event told of that.
-func (s *shard) missedEnd(ctx context.Context, r *record) {
-	t := s.machine.tasks[r.key()]
-	if t == nil || !t.running() || r.topic != topicRemoved && (r.topic != topicStarted || s.machine.run(r.pid) == t.Run) {
-		return
-	}
-	if end := s.w.waits.end(ctx, r.key()); end != nil {
-		s.event(ctx, end)
-	}
-}
-
 // asks reports whether containerd must be asked about a container before its event is understood: for
 // what it is, and at a start and an update for what has changed.
 func (s *shard) asks(r *record) bool {

@@ -114,6 +114,17 @@ func (a *waits) end(ctx context.Context, key string) *record {
 	return nil
 }
 
+// missedEnd takes the end of a run that an event shows to be over although no event told of that.
+func (s *shard) missedEnd(ctx context.Context, r *record) {
+	t := s.machine.tasks[r.key()]
+	if t == nil || !t.running() || r.topic != topicRemoved && (r.topic != topicStarted || s.machine.run(r.pid) == t.Run) {
+		return
+	}
+	if end := s.w.waits.end(ctx, r.key()); end != nil {
+		s.event(ctx, end)
+	}
+}
+
 // end waits for the end of a task; nil is one that can't be asked.
 func (a *api) end(ctx context.Context, namespace, id string, pid uint32) *record {
 	got, err := a.tasks.Wait(within(ctx, namespace), &tasks.WaitRequest{ContainerID: id})
