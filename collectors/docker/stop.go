@@ -216,7 +216,7 @@ func (m *machine) classify(t *task, end *stop) (event.Cause, []cause.Near) {
 func (m *machine) evidence(t *task, end *stop) cause.Evidence {
 	e := cause.Evidence{
 		Task: t.identity(), ExitCode: end.code, CodeFrom: end.codeFrom, OOMFlag: end.oomFlag, OOMEvent: t.OOM, Kills: killsOf(t, end), StopSignal: t.stopSignal,
-		StopEvent: t.Stop, StoppedAt: utc(end.at), Removed: end.removed, AutoRemove: t.Auto,
+		StopEvent: t.Stop, NoKillRecord: t.podman && len(t.Kills) == 0, StoppedAt: utc(end.at), Removed: end.removed, AutoRemove: t.Auto,
 		StartFailed: end.failed, StateError: end.failure, Unhealthy: t.Health == "unhealthy", ProbeEvery: t.probeEvery,
 		RestartPolicy: t.Policy, Restarts: t.Restarts, Service: isService(t), OwnAction: m.acting != nil && !end.failed && m.acting(t.id, t.Run),
 		Shutdown: t.shutdown, Together: t.together,

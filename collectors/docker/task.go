@@ -57,7 +57,8 @@ type task struct {
 	// plain says which of daemonAttributes, a bit for each, an event without them has shown not to be labels;
 	// forged, which a label forges.
 	plain, forged uint8
-	learned       bool // the labels are those of an event
+	learned       bool // an event was seen
+	podman        bool // which keeps no record of stops
 	// placed and subject are where the task belongs; an empty subject is to be made anew.
 	placed  collectors.Place
 	subject string
@@ -110,17 +111,31 @@ func (t *task) learn(m *events.Message) {
 			t.plain |= 1 << i
 		}
 	}
-	if t.inspected || t.learned {
+	if t.learned {
 		return
 	}
-	t.learned = true
+	if t.learned, t.podman = true, ofPodman(a); t.inspected {
+		return
+	}
 	labels := make(map[string]string, len(a))
 	for name, value := range a {
+		if t.podman && (name == podmanCode || name == podmanPod) {
+			continue
+		}
 		if name != "name" && name != "image" && name != "execDuration" && added(name) < 0 {
 			labels[name] = value
 		}
 	}
 	t.Labels, t.subject = redact.Labels(labels), ""
+}
+
+// What Podman adds to every event of a container.
+const podmanCode, podmanPod = "containerExitCode", "podId"
+
+func ofPodman(attributes map[string]string) bool {
+	_, code := attributes[podmanCode]
+	_, pod := attributes[podmanPod]
+	return code && pod
 }
 
 // daemonAttributes are added by the daemon to these actions, but a label of the same name wins.
