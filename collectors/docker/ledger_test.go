@@ -93,10 +93,10 @@ func TestLedgerBoundary(t *testing.T) {
 	var log bytes.Buffer
 	l := newTestLedger(&bucket, &log)
 	l.begin(5, 0)
-	const many = 4000
+	const many = 2400
 	for n := range many {
 		m := remembering(n, n%4 != 0)
-		m.Labels["bellbuoy.owner"] = strings.Repeat("team ", 1000)
+		m.Labels["bellbuoy.owner"] = strings.Repeat("team ", 1400)
 		l.keep(containerID(n), m)
 	}
 	l.save(t.Context(), true)
