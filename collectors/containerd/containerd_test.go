@@ -220,7 +220,7 @@ func TestCutStreamIsAGap(t *testing.T) {
 	f, r := watch(t)
 	fix := fixture(t, f)
 	var all []string
-	for range 5 {
+	for range 3 {
 		f.cut()
 		all = append(all, fix.Crash(t))
 		cuts := len(r.Reporter.Gaps())
@@ -316,7 +316,7 @@ func TestCheckSaysWhatToDo(t *testing.T) {
 	defer release()
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	require.ErrorContains(t, cfg.Check(ctx), "deadline")
+	require.ErrorContains(t, cfg.Check(ctx), "ask containerd at "+f.socket)
 
 	cfg.Address = filepath.Join(t.TempDir(), "none.sock")
 	require.ErrorContains(t, cfg.Check(t.Context()), "no such file or directory")

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"maps"
+	"strconv"
 	"sync"
 	"time"
 
@@ -14,11 +15,12 @@ import (
 	"github.com/bellbuoy/bellbuoy/schemas/event"
 )
 
-// saved is what a restart finds.
+// saved is what a restart finds, a part for each shard, so that what one container does need not write
+// what is known of all. The first part is written now and then even if nothing happens.
 type saved struct {
 	Engine string            `json:"engine"`
-	Alive  int64             `json:"alive"` // ns: the collector watched until here
-	Clean  bool              `json:"clean"` // it was stopped, not killed
+	Alive  int64             `json:"alive"` // ns: the collector watched until here, by the first part
+	Clean  bool              `json:"clean"` // it was stopped, not killed, by the first part
 	Tasks  map[string]memory `json:"tasks"` // by key
 }
 
@@ -29,11 +31,12 @@ const (
 	maxSaved   = 900 << 10 // below what one message may carry
 )
 
-// ledger keeps in a bucket what is known of each container, because containerd can't be asked for the
-// past. It is safe for concurrent use.
+// ledger keeps in a bucket what a shard knows of each container, because containerd can't be asked for
+// the past. It is safe for concurrent use.
 type ledger struct {
 	bucket collectors.Bucket
 	key    string
+	first  bool // of the parts
 	engine string
 	logger *slog.Logger
 
@@ -49,13 +52,13 @@ type ledger struct {
 	conflicts int
 }
 
-func ledgerKey(site, node, socket string) string {
-	sum := sha256.Sum256([]byte(socket))
-	return event.Token(site) + ".containerd." + event.Token(node) + "." + hex.EncodeToString(sum[:4])
-}
-
-func newLedger(bucket collectors.Bucket, key, engine string, logger *slog.Logger) *ledger {
-	return &ledger{bucket: bucket, key: key, engine: engine, logger: logger, tasks: map[string]memory{}, wake: make(chan struct{}, 1)}
+func (c *Collector) newLedger(part int, engine string) *ledger {
+	sum := sha256.Sum256([]byte(c.cfg.socket()))
+	key := event.Token(c.deps.Site) + ".containerd." + event.Token(c.deps.Node) + "." + hex.EncodeToString(sum[:4])
+	return &ledger{
+		bucket: c.deps.Cursors, key: key + "." + strconv.Itoa(part), first: part == 0, engine: engine, logger: c.deps.Logger,
+		tasks: map[string]memory{}, wake: make(chan struct{}, 1),
+	}
 }
 
 // load returns what was saved about this containerd, or nil.
@@ -187,7 +190,8 @@ func (l *ledger) conflict(ctx context.Context) error {
 func (l *ledger) encode(clean bool) (value []byte, waiting []chan struct{}, due bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.dirty && !clean && len(l.waiting) == 0 && time.Since(l.lastSaved) < aliveEvery {
+	pulse := l.first && (clean || time.Since(l.lastSaved) >= aliveEvery)
+	if !l.dirty && len(l.waiting) == 0 && !pulse {
 		return nil, nil, false
 	}
 	s := saved{Engine: l.engine, Alive: time.Now().UnixNano(), Clean: clean, Tasks: l.tasks}

@@ -28,6 +28,7 @@ type item struct {
 type shard struct {
 	w       *watch
 	machine *machine
+	ledger  *ledger
 	others  map[string]bool // containers that somebody else tells of, by key
 
 	mu    sync.Mutex // guards queue
@@ -40,10 +41,10 @@ const (
 	inspectRetry = 50 * time.Millisecond
 )
 
-func newShard(w *watch, from int64) *shard {
-	m := newMachine(origin{w.deps.Site, w.deps.Node, w.server.id, w.boot}, w.table, from)
+func newShard(w *watch, l *ledger) *shard {
+	m := newMachine(origin{w.deps.Site, w.deps.Node, w.server.id, w.boot}, w.table, time.Now().UnixNano())
 	m.acting = w.deps.Acting
-	return &shard{w: w, machine: m, others: map[string]bool{}, wake: make(chan struct{}, 1)}
+	return &shard{w: w, machine: m, ledger: l, others: map[string]bool{}, wake: make(chan struct{}, 1)}
 }
 
 // push never blocks.
@@ -273,9 +274,9 @@ func (s *shard) save(ctx context.Context, outs []out) bool {
 			m = t.remembered()
 		}
 		m.Unsent = events
-		s.w.ledger.keep(key, m)
+		s.ledger.keep(key, m)
 	}
-	return s.w.ledger.flush(ctx) == nil
+	return s.ledger.flush(ctx) == nil
 }
 
 func (s *shard) send(ctx context.Context, e *event.Event) bool {
@@ -292,8 +293,8 @@ func (s *shard) send(ctx context.Context, e *event.Event) bool {
 // keep notes what a restart must remember about a container.
 func (s *shard) keep(key string) {
 	if t := s.machine.tasks[key]; t != nil {
-		s.w.ledger.keep(key, t.remembered())
+		s.ledger.keep(key, t.remembered())
 		return
 	}
-	s.w.ledger.forget(key)
+	s.ledger.forget(key)
 }

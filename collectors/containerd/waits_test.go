@@ -92,9 +92,7 @@ func TestNotTooManyQuestions(t *testing.T) {
 		f.create("default", id, nil)
 		f.run("default", id)
 	}
-	for _, id := range all {
-		r.Told(event.TaskStarted, id)
-	}
+	eventually(t, "all are told", func() bool { return len(r.Stream.Of(event.TaskStarted, "")) == len(all) })
 	eventually(t, "as many as may be", func() bool { return f.waits() == 256 })
 	last := all[len(all)-1]
 	f.quietly(func() { f.exit("default", last, 9) })

@@ -37,7 +37,6 @@ type watch struct {
 	host   host
 	server server
 	boot   string
-	ledger *ledger
 	images *imageNames
 	owned  *owned
 	waits  *waits
@@ -71,29 +70,10 @@ func (c *Collector) newWatch(ctx context.Context, a *api, s server) (*watch, err
 	if w.boot, err = w.host.bootID(); err != nil {
 		c.deps.Logger.Warn("boot id not read: runs of different boots can't be told apart", "err", err)
 	}
-	w.ledger = newLedger(c.deps.Cursors, ledgerKey(c.deps.Site, c.deps.Node, c.cfg.socket()), s.id, c.deps.Logger)
-	before, err := w.ledger.load(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read what is known of containerd at %s: %w", c.cfg.socket(), err)
-	}
-	from := time.Now()
-	if before != nil {
-		from = utc(before.Alive)
-		w.blind = blindness{since: from, reason: "Bellbuoy was not running"}
-		if !before.Clean {
-			w.blind.reason = "Bellbuoy ended without a stop and was not running"
-		}
-	}
 	for i := range w.shards {
-		w.shards[i] = newShard(w, from.UnixNano())
+		w.shards[i] = newShard(w, c.newLedger(i, s.id))
 	}
-	if before != nil {
-		w.restore(before)
-	} else if c.deps.Cursors != nil {
-		w.ledger.dirty = true
-		w.ledger.save(ctx, false) // from now on, so that a crash before the next save leaves no hole
-	}
-	return w, nil
+	return w, w.restore(ctx)
 }
 
 // shard returns who works for a container.
@@ -108,8 +88,8 @@ func (w *watch) run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for _, s := range w.shards {
 		wg.Go(func() { s.run(ctx) })
+		wg.Go(func() { s.ledger.run(ctx) })
 	}
-	wg.Go(func() { w.ledger.run(ctx) })
 	err := w.connections(ctx)
 	cancel()
 	wg.Wait()
