@@ -63,15 +63,16 @@ type Near struct {
 	// Missing is the text of the one test that does not hold.
 	Missing string `json:"missing"`
 
-	held int
+	held     int
+	expected bool
 }
 
 // maxNear is how many near misses help a reader.
 const maxNear = 3
 
 // Explain returns the cause that Classify returns, and the rows before the matching one of which all
-// tests but one hold, the most that hold first, at most 3. Left out are rows of the same class, which
-// would change nothing, and built-in rows of a single test, for they are all near.
+// tests but one hold, the most that hold first, at most 3. Left out are rows that would change
+// neither the class nor whether the stop is expected, and built-in rows of a single test, for they are all near.
 func (t Table) Explain(e Evidence) (event.Cause, []Near) {
 	var near []Near
 	for i := range t {
@@ -88,12 +89,12 @@ func (t Table) Explain(e Evidence) (event.Cause, []Near) {
 			break
 		}
 		if failed == 1 && (rule.own || len(rule.When) > 1) {
-			near = append(near, Near{Rule: rule.Name, Class: rule.Class, Missing: missing, held: len(rule.When) - 1})
+			near = append(near, Near{Rule: rule.Name, Class: rule.Class, Missing: missing, held: len(rule.When) - 1, expected: rule.Expected})
 		}
 	}
 	e.notes = nil // Classify takes them again, from the same tests
 	c := t.Classify(e)
-	near = slices.DeleteFunc(near, func(n Near) bool { return n.Class == c.Class })
+	near = slices.DeleteFunc(near, func(n Near) bool { return n.Class == c.Class && n.expected == c.Expected })
 	slices.SortStableFunc(near, func(a, b Near) int { return cmp.Compare(b.held, a.held) })
 	return c, near[:min(len(near), maxNear)]
 }

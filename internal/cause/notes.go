@@ -33,8 +33,7 @@ func (n *notes) requests(e *Evidence) {
 	if e.StateError != "" {
 		n.add(true, "the runtime said: "+strings.TrimSpace(e.StateError))
 	}
-	n.add(e.Shutdown && !e.Unseen, "the runtime's event stream ended right after")
-	n.add(e.Shutdown && e.Unseen, "the host or the runtime went down at that time")
+	n.add(e.Shutdown, "the host or the runtime went down at that time")
 	if e.Together > 1 {
 		n.add(true, strconv.Itoa(e.Together)+" tasks were asked to stop within a second")
 	}
