@@ -269,7 +269,10 @@ func (m *machine) removed(t *task, in input, s *step) {
 	}
 	previous := t.State
 	t.State = event.StateRemoved
-	e := m.make(t, event.TaskRemoved, cmp.Or(t.birth(), decimal(in.at)), in.at, m.seen)
+	if t.Created == 0 && t.Born == 0 {
+		t.Born = in.at // all that is known to tell it from a later one of its id
+	}
+	e := m.make(t, event.TaskRemoved, t.birth(), in.at, m.seen)
 	e.Data.Task.PreviousState = previous
 	s.add(t, in, e, message)
 	m.forget(t, in.at)

@@ -215,3 +215,10 @@ func TestTextThatIsNoText(t *testing.T) {
 	require.Error(t, codec{}.Unmarshal(odd[:len(odd)-3], &got))
 	require.Error(t, codec{}.Unmarshal(odd, "no message"))
 }
+
+func TestRemovalsOfStrangersDiffer(t *testing.T) {
+	t.Parallel()
+	m := newTestMachine("boot")
+	first, second := do(m, second, topicRemoved), do(m, 2*second, topicRemoved)
+	assert.NotEqual(t, first.outs[0].event.ID, second.outs[0].event.ID, "an id is used again")
+}
