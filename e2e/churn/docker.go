@@ -119,12 +119,12 @@ const Ring = 256
 
 // Flush makes so many events that the daemon forgets all that it has told before.
 func (d *Docker) Flush(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(drivers)
 	for range Ring/2 + 8 {
-		if err := d.Volume(ctx); err != nil {
-			return err
-		}
+		group.Go(func() error { return d.Volume(ctx) })
 	}
-	return nil
+	return group.Wait()
 }
 
 // Lives returns what has been made.
