@@ -3,6 +3,7 @@ package docker
 import (
 	"strings"
 	"time"
+	"unique"
 
 	"github.com/moby/moby/api/types/container"
 
@@ -44,7 +45,7 @@ func factsOf(in *container.InspectResponse, at int64) (f *facts, ok bool) {
 	}
 	s := in.State
 	f = &facts{
-		at: at, id: in.ID, name: redact.Clean(strings.TrimPrefix(in.Name, "/")), digest: in.Image, created: nanos(in.Created),
+		at: at, id: in.ID, name: redact.Clean(strings.TrimPrefix(in.Name, "/")), digest: unique.Make(in.Image).Value(), created: nanos(in.Created),
 		started: nanos(s.StartedAt), finished: nanos(s.FinishedAt), status: string(s.Status),
 		running: s.Running, paused: s.Paused, restarting: s.Restarting, oom: s.OOMKilled, code: int64(s.ExitCode),
 		failure: redact.Text(s.Error), restarts: int64(in.RestartCount), policy: "no",
@@ -60,7 +61,7 @@ func factsOf(in *container.InspectResponse, at int64) (f *facts, ok bool) {
 		f.probes = probesOf(h)
 	}
 	if c := in.Config; c != nil {
-		f.image, f.labels, f.tty = redact.Text(c.Image), redact.Labels(c.Labels), c.Tty
+		f.image, f.labels, f.tty = unique.Make(redact.Text(c.Image)).Value(), shared(redact.Labels(c.Labels)), c.Tty
 		f.stopSignal = cause.ParseSignal(c.StopSignal)
 		if c.Healthcheck != nil {
 			f.probeEvery = c.Healthcheck.Interval
@@ -93,6 +94,19 @@ func (f *facts) made() int64 {
 		return f.restarts - 1
 	}
 	return f.restarts
+}
+
+// shared returns labels whose texts are kept once in memory however many containers have them: the names
+// are the same on all of a host's, and most values on all replicas.
+func shared(labels map[string]string) map[string]string {
+	if labels == nil {
+		return nil
+	}
+	out := make(map[string]string, len(labels))
+	for name, value := range labels {
+		out[unique.Make(name).Value()] = unique.Make(value).Value()
+	}
+	return out
 }
 
 // nanos reads a time as the daemon writes it; its zero time and nonsense are 0.
