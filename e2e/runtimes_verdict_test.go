@@ -139,11 +139,15 @@ func costOf(gaps []event.Event) cost {
 }
 
 // cost returns what the gaps did cost: transitions that only a snapshot told, exit codes that were not, and
-// runs of kept containers that nothing told.
+// runs of kept containers that nothing told. What the very first look told, of containers that others had
+// left running, is no gap's.
 func (v *armVerdict) cost() cost {
 	var c cost
 	for _, e := range v.events {
 		if e.Data.Task == nil || e.Data.Observed != event.ObservedReconcile || e.Data.Supersedes != "" {
+			continue
+		}
+		if len(v.cuts) > 0 && e.Recorded.Before(v.cuts[0].from) {
 			continue
 		}
 		c.reconciled++
