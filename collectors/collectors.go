@@ -43,6 +43,18 @@ type Reporter interface {
 	Conflict(ctx context.Context, c Conflict) error
 }
 
+// Silent is a Reporter that tells nobody.
+type Silent struct{}
+
+// Report drops it.
+func (Silent) Report(Report) {}
+
+// Gap drops it.
+func (Silent) Gap(context.Context, Gap) error { return nil }
+
+// Conflict drops it.
+func (Silent) Conflict(context.Context, Conflict) error { return nil }
+
 // Report is what a collector sees right now.
 type Report struct {
 	// Connected is false while the collector is blind; Err then says why.

@@ -50,7 +50,7 @@ func New(cfg Config, deps Deps) (*Collector, error) {
 	}
 	deps.Logger = cmp.Or(deps.Logger, slog.New(slog.DiscardHandler))
 	if deps.Reporter == nil {
-		deps.Reporter = silent{}
+		deps.Reporter = collectors.Silent{}
 	}
 	m, err := newMetrics(deps.Registerer)
 	if err != nil {
@@ -79,12 +79,6 @@ func (c *Config) Check(ctx context.Context) error {
 	_, err = a.spaces(ctx)
 	return err
 }
-
-type silent struct{}
-
-func (silent) Report(collectors.Report)                            {}
-func (silent) Gap(context.Context, collectors.Gap) error           { return nil }
-func (silent) Conflict(context.Context, collectors.Conflict) error { return nil }
 
 const (
 	firstRetry = 100 * time.Millisecond

@@ -4,6 +4,8 @@ import (
 	"errors"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/bellbuoy/bellbuoy/internal/metric"
 )
 
 type metrics struct {
@@ -51,17 +53,6 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	}
 	// Collectors of several daemons share the series.
 	return m, errors.Join(
-		share(r, &m.events), share(r, &m.reconnects), share(r, &m.rejected), share(r, &m.inspects),
-		share(r, &m.ignored), share(r, &m.queued), share(r, &m.snapshot))
-}
-
-func share[C prometheus.Collector](r prometheus.Registerer, c *C) error {
-	err := r.Register(*c)
-	var before prometheus.AlreadyRegisteredError
-	if errors.As(err, &before) {
-		if same, ok := before.ExistingCollector.(C); ok {
-			*c, err = same, nil
-		}
-	}
-	return err
+		metric.Share(r, &m.events), metric.Share(r, &m.reconnects), metric.Share(r, &m.rejected), metric.Share(r, &m.inspects),
+		metric.Share(r, &m.ignored), metric.Share(r, &m.queued), metric.Share(r, &m.snapshot))
 }

@@ -47,7 +47,7 @@ func (w *watch) read(ctx context.Context, open chan<- struct{}) error {
 			return fmt.Errorf("read events: %w", w.api.describe(err))
 		}
 		w.receive(e)
-		if waiting := w.queued.Load(); waiting > maxQueued {
+		if waiting := w.backlog.Len(); waiting > maxQueued {
 			return fmt.Errorf("%w; %d wait", errBehind, waiting)
 		}
 	}

@@ -3,9 +3,9 @@ package containerd
 import (
 	"context"
 	"encoding/json"
-	"sync"
 	"time"
 
+	"github.com/bellbuoy/bellbuoy/collectors"
 	"github.com/bellbuoy/bellbuoy/internal/backoff"
 	"github.com/bellbuoy/bellbuoy/schemas/event"
 )
@@ -24,16 +24,14 @@ type item struct {
 }
 
 // shard does the work of its containers in order. The queue has no bound of its own: the reader must
-// not wait; it stops reading when all queues together are too long.
+// not wait; it stops reading when the backlog of all queues is too long.
 type shard struct {
 	w       *watch
 	machine *machine
 	ledger  *ledger
 	others  map[string]bool // containers that somebody else tells of, by key
 
-	mu    sync.Mutex // guards queue
-	queue []item
-	wake  chan struct{}
+	queue *collectors.Queue[item]
 }
 
 const (
@@ -44,54 +42,20 @@ const (
 func newShard(w *watch, l *ledger) *shard {
 	m := newMachine(origin{w.deps.Site, w.deps.Node, w.server.id, w.boot}, w.table, time.Now().UnixNano())
 	m.acting = w.deps.Acting
-	return &shard{w: w, machine: m, ledger: l, others: map[string]bool{}, wake: make(chan struct{}, 1)}
+	return &shard{w: w, machine: m, ledger: l, others: map[string]bool{}, queue: collectors.NewQueue[item](w.backlog)}
 }
 
-// push never blocks.
-func (s *shard) push(it item) {
-	s.w.metrics.queued.Set(float64(s.w.queued.Add(1)))
-	s.mu.Lock()
-	s.queue = append(s.queue, it)
-	s.mu.Unlock()
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
-}
-
-func (s *shard) pop() (it item, ok bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.queue) == 0 {
-		s.queue = nil
-		return item{}, false
-	}
-	it, s.queue[0] = s.queue[0], item{}
-	s.queue = s.queue[1:]
-	return it, true
-}
+func (s *shard) push(it item) { s.queue.Push(it) }
 
 func (s *shard) run(ctx context.Context) {
 	for ctx.Err() == nil {
-		if it, ok := s.pop(); ok {
+		if it, ok := s.queue.Pop(); ok {
 			s.handle(ctx, it)
-			s.release()
+			s.queue.Done()
 		} else if !s.idle(ctx) {
 			return
 		}
 		s.publish(ctx, s.machine.due(time.Now().UnixNano()))
-	}
-}
-
-// release counts an item that is done and lets the reader go on.
-func (s *shard) release() {
-	left := s.w.queued.Add(-1)
-	s.w.metrics.queued.Set(float64(left))
-	if left <= resumeBelow {
-		select {
-		case s.w.drain <- struct{}{}:
-		default:
-		}
 	}
 }
 
@@ -106,7 +70,7 @@ func (s *shard) idle(ctx context.Context) bool {
 	select {
 	case <-ctx.Done():
 		return false
-	case <-s.wake:
+	case <-s.queue.Pushed():
 	case <-due:
 	}
 	return true

@@ -33,17 +33,16 @@ var (
 // watch is one run of a collector: the connection to one containerd, and what outlives its streams.
 type watch struct {
 	*Collector
-	api    *api
-	host   host
-	server server
-	boot   string
-	images *imageNames
-	owned  *owned
-	waits  *waits
-	shards [shards]*shard
-	queued atomic.Int64 // items in all queues
-	drain  chan struct{}
-	look   chan struct{} // asks for a snapshot soon; holds one
+	api     *api
+	host    host
+	server  server
+	boot    string
+	images  *imageNames
+	owned   *owned
+	waits   *waits
+	shards  [shards]*shard
+	backlog *collectors.Backlog
+	look    chan struct{} // asks for a snapshot soon; holds one
 
 	// What was told without an event of it, and the ends among that whose exit code is not known, since the
 	// last gap was told.
@@ -62,7 +61,7 @@ type blindness struct {
 
 func (c *Collector) newWatch(ctx context.Context, a *api, s server) (*watch, error) {
 	w := &watch{
-		Collector: c, api: a, host: host{c.cfg.HostRoot}, server: s, drain: make(chan struct{}, 1), look: make(chan struct{}, 1),
+		Collector: c, api: a, host: host{c.cfg.HostRoot}, server: s, backlog: collectors.NewBacklog(resumeBelow, c.metrics.queued), look: make(chan struct{}, 1),
 		images: newImageNames(a), owned: newOwned(c.deps.Logger),
 	}
 	w.waits = newWaits(w)
@@ -113,7 +112,7 @@ func (w *watch) connections(ctx context.Context) error {
 		}
 		w.lostSight(err)
 		if errors.Is(err, errBehind) {
-			w.awaitPublisher(ctx)
+			w.backlog.Await(ctx)
 		}
 		if delay.Wait(ctx) != nil {
 			return nil
@@ -127,16 +126,6 @@ func (w *watch) lostSight(err error) {
 	}
 	w.metrics.reconnects.Inc()
 	w.deps.Reporter.Report(collectors.Report{Err: err})
-}
-
-func (w *watch) awaitPublisher(ctx context.Context) {
-	for w.queued.Load() > resumeBelow {
-		select {
-		case <-ctx.Done():
-			return
-		case <-w.drain:
-		}
-	}
 }
 
 // connect watches containerd over one stream until it breaks.

@@ -54,7 +54,7 @@ func New(cfg Config, deps Deps) (*Collector, error) {
 	deps.Name = cmp.Or(deps.Name, "docker")
 	deps.Logger = cmp.Or(deps.Logger, slog.New(slog.DiscardHandler))
 	if deps.Reporter == nil {
-		deps.Reporter = silent{}
+		deps.Reporter = collectors.Silent{}
 	}
 	m, err := newMetrics(deps.Registerer)
 	if err != nil {
@@ -82,12 +82,6 @@ func (c *Config) Check(ctx context.Context) error {
 	}
 	return nil
 }
-
-type silent struct{}
-
-func (silent) Report(collectors.Report)                            {}
-func (silent) Gap(context.Context, collectors.Gap) error           { return nil }
-func (silent) Conflict(context.Context, collectors.Conflict) error { return nil }
 
 const (
 	firstRetry = 100 * time.Millisecond

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/bellbuoy/bellbuoy/internal/metric"
 )
 
 type metrics struct {
@@ -47,16 +49,5 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	}
 	// Collectors of several daemons share the series.
 	return m, errors.Join(
-		share(r, &m.events), share(r, &m.reconnects), share(r, &m.rejected), share(r, &m.garbled), share(r, &m.calls), share(r, &m.inspects), share(r, &m.queued), share(r, &m.snapshot))
-}
-
-func share[C prometheus.Collector](r prometheus.Registerer, c *C) error {
-	err := r.Register(*c)
-	var before prometheus.AlreadyRegisteredError
-	if errors.As(err, &before) {
-		if same, ok := before.ExistingCollector.(C); ok {
-			*c, err = same, nil
-		}
-	}
-	return err
+		metric.Share(r, &m.events), metric.Share(r, &m.reconnects), metric.Share(r, &m.rejected), metric.Share(r, &m.garbled), metric.Share(r, &m.calls), metric.Share(r, &m.inspects), metric.Share(r, &m.queued), metric.Share(r, &m.snapshot))
 }

@@ -98,8 +98,8 @@ func (w *watch) read(ctx context.Context, answer *records) error {
 		switch {
 		case err == nil:
 			w.receive(m)
-			if w.queued.Load() > maxQueued {
-				return fmt.Errorf("%w; %d wait", errBehind, w.queued.Load())
+			if waiting := w.backlog.Len(); waiting > maxQueued {
+				return fmt.Errorf("%w; %d wait", errBehind, waiting)
 			}
 		case errors.As(err, &garbled):
 			if err := w.garble(garbled); err != nil {

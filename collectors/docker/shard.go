@@ -9,6 +9,7 @@ import (
 	"github.com/moby/moby/api/types/events"
 	"github.com/moby/moby/client"
 
+	"github.com/bellbuoy/bellbuoy/collectors"
 	"github.com/bellbuoy/bellbuoy/internal/backoff"
 	"github.com/bellbuoy/bellbuoy/schemas/event"
 )
@@ -32,7 +33,7 @@ type item struct {
 }
 
 // shard does the work of its containers in order. The queue has no bound of its own: the reader must
-// not wait; it stops reading when all queues together are too long.
+// not wait; it stops reading when the backlog of all queues is too long.
 type shard struct {
 	w       *watch
 	machine *machine
@@ -41,9 +42,7 @@ type shard struct {
 	followers map[string]*follower // by container
 	reading   sync.WaitGroup       // of them
 
-	mu    sync.Mutex // guards queue
-	queue []item
-	wake  chan struct{}
+	queue *collectors.Queue[item]
 }
 
 // check is when to ask whether a start failed.
@@ -66,57 +65,23 @@ const (
 func newShard(w *watch, from int64) *shard {
 	m := newMachine(origin{w.deps.Site, w.deps.Node, w.daemon.engine()}, w.table, from)
 	m.acting, m.peers, m.begun = w.deps.Acting, &w.reader.kills.peers, w.daemon.now()
-	return &shard{w: w, machine: m, checks: map[string]check{}, followers: map[string]*follower{}, wake: make(chan struct{}, 1)}
+	return &shard{w: w, machine: m, checks: map[string]check{}, followers: map[string]*follower{}, queue: collectors.NewQueue[item](w.backlog)}
 }
 
-// push never blocks.
-func (s *shard) push(it item) {
-	s.w.metrics.queued.Set(float64(s.w.queued.Add(1)))
-	s.mu.Lock()
-	s.queue = append(s.queue, it)
-	s.mu.Unlock()
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
-}
-
-func (s *shard) pop() (it item, ok bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.queue) == 0 {
-		s.queue = nil
-		return item{}, false
-	}
-	it, s.queue[0] = s.queue[0], item{}
-	s.queue = s.queue[1:]
-	return it, true
-}
+func (s *shard) push(it item) { s.queue.Push(it) }
 
 func (s *shard) run(ctx context.Context) {
 	ctx, stop := context.WithCancel(ctx)
 	defer s.reading.Wait()
 	defer stop()
 	for ctx.Err() == nil {
-		if it, ok := s.pop(); ok {
+		if it, ok := s.queue.Pop(); ok {
 			s.handle(ctx, it)
-			s.release()
+			s.queue.Done()
 		} else if !s.idle(ctx) {
 			return
 		}
 		s.overdue(ctx)
-	}
-}
-
-// release counts an item that is done and lets the reader go on.
-func (s *shard) release() {
-	left := s.w.queued.Add(-1)
-	s.w.metrics.queued.Set(float64(left))
-	if left <= resumeBelow {
-		select {
-		case s.w.drain <- struct{}{}:
-		default:
-		}
 	}
 }
 
@@ -137,7 +102,7 @@ func (s *shard) idle(ctx context.Context) bool {
 	select {
 	case <-ctx.Done():
 		return false
-	case <-s.wake:
+	case <-s.queue.Pushed():
 	case <-due:
 	}
 	return true

@@ -43,11 +43,10 @@ var (
 type watch struct {
 	*Collector
 	*connection
-	daemon daemon
-	ledger *ledger
-	shards [shards]*shard
-	queued atomic.Int64 // items in all queues
-	drain  chan struct{}
+	daemon  daemon
+	ledger  *ledger
+	shards  [shards]*shard
+	backlog *collectors.Backlog
 
 	followed atomic.Int64 // logs that are being followed
 
@@ -60,7 +59,7 @@ type watch struct {
 }
 
 func (c *Collector) newWatch(ctx context.Context, conn *connection, d daemon) (*watch, error) {
-	w := &watch{Collector: c, connection: conn, daemon: d, drain: make(chan struct{}, 1)}
+	w := &watch{Collector: c, connection: conn, daemon: d, backlog: collectors.NewBacklog(resumeBelow, c.metrics.queued)}
 	w.ledger = newLedger(c.deps.Cursors, ledgerKey(c.deps.Site, c.deps.Node, c.cfg.Host), d.engine(), c.deps.Logger)
 	saved, err := w.ledger.load(ctx)
 	if err != nil {
@@ -134,20 +133,10 @@ func (w *watch) connections(ctx context.Context) error {
 			w.deps.Reporter.Report(collectors.Report{Err: err})
 		}
 		if errors.Is(err, errBehind) {
-			w.awaitPublisher(ctx)
+			w.backlog.Await(ctx)
 		}
 		if delay.Wait(ctx) != nil {
 			return nil
-		}
-	}
-}
-
-func (w *watch) awaitPublisher(ctx context.Context) {
-	for w.queued.Load() > resumeBelow {
-		select {
-		case <-ctx.Done():
-			return
-		case <-w.drain:
 		}
 	}
 }

@@ -256,6 +256,8 @@ func serveWatch(ctx context.Context, args []string, out io.Writer) error {
 
 // sighted takes what a collector says.
 type sighted struct {
+	collectors.Silent
+
 	ready      chan struct{} // closed at the end of the first snapshot
 	containers atomic.Int64
 	events     atomic.Int64
@@ -280,12 +282,6 @@ func (s *sighted) Report(r collectors.Report) {
 		}
 	}
 }
-
-// Gap has nobody to tell.
-func (s *sighted) Gap(context.Context, collectors.Gap) error { return nil }
-
-// Conflict has nobody to tell.
-func (s *sighted) Conflict(context.Context, collectors.Conflict) error { return nil }
 
 // quiet is how long the events of a first snapshot may take to be published.
 const quiet = 3 * time.Second

@@ -58,7 +58,7 @@ func importTable() []row {
 
 // leaves may be imported by every package but schemas/event and each other.
 func leaves() []string {
-	return []string{"internal/backoff", "internal/fault", "internal/recording", "internal/redact", "internal/secret"}
+	return []string{"internal/backoff", "internal/fault", "internal/metric", "internal/recording", "internal/redact", "internal/secret"}
 }
 
 // testSupport is imported by tests and by each other only: it must not end up in the program.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/bellbuoy/bellbuoy/internal/metric"
 )
 
 // The verdicts on a document, as the metric tells them.
@@ -36,7 +38,7 @@ func newMetrics(sink string, reg prometheus.Registerer) (*metrics, error) {
 		}),
 	}
 	if reg != nil {
-		if err := errors.Join(register(reg, &m.documents), register(reg, &m.bytes)); err != nil {
+		if err := errors.Join(metric.Share(reg, &m.documents), metric.Share(reg, &m.bytes)); err != nil {
 			return nil, fmt.Errorf("register metrics of sink %s: %w", sink, err)
 		}
 	}
@@ -44,16 +46,4 @@ func newMetrics(sink string, reg prometheus.Registerer) (*metrics, error) {
 		m.documents.WithLabelValues(v)
 	}
 	return m, nil
-}
-
-func register[C prometheus.Collector](reg prometheus.Registerer, c *C) error {
-	err := reg.Register(*c)
-	var again prometheus.AlreadyRegisteredError
-	if errors.As(err, &again) {
-		if existing, ok := again.ExistingCollector.(C); ok {
-			*c = existing
-			return nil
-		}
-	}
-	return err
 }

@@ -1,11 +1,11 @@
 package restart
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/bellbuoy/bellbuoy/internal/metric"
 	"github.com/bellbuoy/bellbuoy/schemas/event"
 )
 
@@ -19,14 +19,7 @@ func newMetrics(sink string, reg prometheus.Registerer) (*metrics, error) {
 		Help: "Action events that were published, by what they say; one that was published again counts again.",
 	}, []string{"event"})}
 	if reg != nil {
-		err := reg.Register(m.actions)
-		var again prometheus.AlreadyRegisteredError
-		if errors.As(err, &again) {
-			if existing, ok := again.ExistingCollector.(*prometheus.CounterVec); ok {
-				m.actions, err = existing, nil
-			}
-		}
-		if err != nil {
+		if err := metric.Share(reg, &m.actions); err != nil {
 			return nil, fmt.Errorf("register metrics of sink %s: %w", sink, err)
 		}
 	}

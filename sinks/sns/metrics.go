@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/bellbuoy/bellbuoy/internal/metric"
 )
 
 // Why an event was accepted without a message of its own.
@@ -39,11 +41,10 @@ func newMetrics(sink string, reg prometheus.Registerer) (*metrics, error) {
 			Help: "Sent marks that could not be read or written; an alert may repeat.",
 		}, []string{"op"}),
 	}
-	var err error
 	if reg != nil {
-		m.skipped, err = register(reg, m.skipped, err)
-		m.truncated, err = register(reg, m.truncated, err)
-		m.markErrors, err = register(reg, m.markErrors, err)
+		if err := errors.Join(metric.Share(reg, &m.skipped), metric.Share(reg, &m.truncated), metric.Share(reg, &m.markErrors)); err != nil {
+			return nil, fmt.Errorf("register metrics: %w", err)
+		}
 	}
 	for _, reason := range []string{skipExpected, skipMuted, skipSent, skipAmended} {
 		m.skipped.WithLabelValues(reason)
@@ -51,19 +52,5 @@ func newMetrics(sink string, reg prometheus.Registerer) (*metrics, error) {
 	for _, op := range []string{"read", "write"} {
 		m.markErrors.WithLabelValues(op)
 	}
-	return m, err
-}
-
-func register[C prometheus.Collector](reg prometheus.Registerer, c C, err error) (C, error) {
-	regErr := reg.Register(c)
-	var known prometheus.AlreadyRegisteredError
-	if errors.As(regErr, &known) {
-		if same, ok := known.ExistingCollector.(C); ok {
-			return same, err
-		}
-	}
-	if regErr != nil {
-		err = errors.Join(err, fmt.Errorf("register metrics: %w", regErr))
-	}
-	return c, err
+	return m, nil
 }
