@@ -14,7 +14,7 @@ import (
 )
 
 func TestQueueKeepsTheOrderAndTheCount(t *testing.T) {
-	gauge := prometheus.NewGauge(prometheus.GaugeOpts{Name: "x"})
+	gauge := prometheus.NewGauge(prometheus.GaugeOpts{Name: "x", Help: "X."})
 	b := collectors.NewBacklog(1, gauge)
 	q, other := collectors.NewQueue[int](b), collectors.NewQueue[int](b)
 	_, ok := q.Pop()
@@ -36,7 +36,7 @@ func TestQueueKeepsTheOrderAndTheCount(t *testing.T) {
 
 func TestBacklogIsAwaitedUntilItIsLow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := collectors.NewBacklog(1, prometheus.NewGauge(prometheus.GaugeOpts{Name: "x"}))
+		b := collectors.NewBacklog(1, prometheus.NewGauge(prometheus.GaugeOpts{Name: "x", Help: "X."}))
 		q := collectors.NewQueue[int](b)
 		for i := range 3 {
 			q.Push(i)

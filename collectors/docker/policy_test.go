@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -113,6 +114,9 @@ func TestRestartPolicyIsForetold(t *testing.T) {
 					assert.Equal(t, utc(s.at+int64(r.next)), e.Data.Task.NextStart)
 				}
 				assert.Equal(t, int64(i), e.Data.Task.Containers[0].Restarts)
+				evidence := strings.Join(e.Data.Cause.Evidence, "\n") // it must say the same
+				assert.Equal(t, r.next > 0, strings.Contains(evidence, "which starts it again in "+cause.Duration(r.next)), evidence)
+				assert.Equal(t, strings.HasSuffix(r.want, "gives up"), strings.Contains(evidence, "which gives up"), evidence)
 				s.after(r.next)
 			}
 		})
@@ -127,6 +131,7 @@ func TestRestartPolicyOfAnEndThatWasAskedFor(t *testing.T) {
 	s.send("a", "kill", nil, "signal", "15")
 	e := s.stopped(s.send("a", "die", nil, "exitCode", "0"))
 	assert.NotContains(t, e.Data.Message, "restart policy")
+	assert.NotContains(t, strings.Join(e.Data.Cause.Evidence, "\n"), "starts it again")
 	assert.True(t, e.Data.Task.NextStart.IsZero())
 
 	s.send("a", "start", s.running("on-failure", 0))

@@ -232,7 +232,9 @@ func (m *machine) evidence(t *task, end *stop) cause.Evidence {
 		e.OOMFlag, e.OOMEvent, e.Kills, e.StopEvent, e.Unhealthy = false, false, nil, false, false
 		return e
 	}
-	e.NextRestart = time.Duration(end.again.delay)
+	if e.PolicyGaveUp = end.again.gaveUp; end.again.starts {
+		e.NextRestart = time.Duration(end.again.delay)
+	}
 	if since := t.since(); since > 0 && !end.lost.unseen && end.at > since {
 		e.Ran = time.Duration(end.at - since)
 	}

@@ -33,6 +33,7 @@ func TestNotes(t *testing.T) {
 	for want, e := range map[string]cause.Evidence{
 		"the policy had restarted it once":                                                      {ExitCode: code(3), RestartPolicy: "always", Restarts: 1},
 		"the policy had restarted it 4 times":                                                   {ExitCode: code(3), RestartPolicy: "on-failure:5", Restarts: 4},
+		"restart policy on-failure:3, which gives up":                                           {ExitCode: code(3), RestartPolicy: "on-failure:3", PolicyGaveUp: true},
 		"restart policy always, which starts it again in 800ms":                                 {ExitCode: code(3), RestartPolicy: "always", NextRestart: 800 * time.Millisecond},
 		"the runtime keeps no record of who sends signals":                                      {ExitCode: code(143), NoKillRecord: true},
 		"no API signal and no out-of-memory event was seen; the kernel log decides":             {ExitCode: code(137)},

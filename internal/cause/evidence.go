@@ -52,6 +52,8 @@ type Evidence struct {
 	RestartPolicy string
 	Restarts      int64
 	NextRestart   time.Duration
+	// PolicyGaveUp says that the policy would have started it again, but has done so often enough.
+	PolicyGaveUp bool
 
 	// Service says that an orchestrator such as swarm wants the task to run for ever and stops it as it
 	// likes. ScaledIn says that the orchestrator wants fewer tasks of the workload than before.

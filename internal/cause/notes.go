@@ -84,8 +84,11 @@ func (n *notes) circumstances(e *Evidence) {
 	}
 	if e.RestartPolicy != "" && e.RestartPolicy != "no" {
 		next := ""
-		if e.NextRestart > 0 {
+		switch {
+		case e.NextRestart > 0:
 			next = ", which starts it again in " + Duration(e.NextRestart)
+		case e.PolicyGaveUp:
+			next = ", which gives up"
 		}
 		n.add(true, "restart policy "+e.RestartPolicy+next)
 		if e.Restarts > 0 {

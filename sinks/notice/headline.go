@@ -61,7 +61,7 @@ func taskHeadline(e *event.Event) string {
 	s := Workload(e) + " " + verb(e.Type)
 	switch {
 	case e.Type == event.TaskStopped && didNotStart(e):
-		return Workload(e) + " did not start: " + reason(e)
+		return Workload(e) + " did not start: " + strings.TrimPrefix(reason(e), "could not start: ")
 	case e.Type == event.TaskStopped:
 		if why := reason(e); why != "" {
 			s += ": " + why
