@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/moby/moby/client"
@@ -33,6 +34,9 @@ type connection struct {
 	base   string // of the stream's URLs
 	clock  *clock
 	asked  func(question string)
+
+	// process is which process listened at the unix socket when it was last dialled; 0 if that can't be known.
+	process atomic.Int64
 }
 
 // questions is what a path of the API asks for, by how it ends.
@@ -82,7 +86,11 @@ func (c *Config) connect(asked func(question string)) (*connection, error) {
 	case "unix":
 		path := address
 		t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return dialer().DialContext(ctx, "unix", path)
+			c, err := dialer().DialContext(ctx, "unix", path)
+			if err == nil {
+				conn.process.Store(listenerOf(c))
+			}
+			return c, err
 		}
 		address = "docker"
 	case "npipe":

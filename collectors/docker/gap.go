@@ -27,6 +27,7 @@ type blindness struct {
 	since   time.Time // the last moment that is known to be covered
 	noticed time.Time
 	reach   time.Time // how far back the daemon's log must go for nothing to be lost
+	process int64     // that listened at the daemon's socket; 0 is unknown
 	anchor  int64     // time of an event of any kind that the daemon had logged by then, ns; 0 is none
 	hole    bool      // once the log did not go back so far
 	reason  string
@@ -59,9 +60,11 @@ func (w *watch) lostSight(err error) {
 	}
 	switch {
 	case w.blind.since.IsZero():
-		w.blind = blindness{since: since, noticed: now, reach: since, anchor: w.reader.anchor.Load(), reason: err.Error()}
+		w.blind = blindness{
+			since: since, noticed: now, reach: since, process: w.process.Load(), anchor: w.reader.anchor.Load(), reason: err.Error(),
+		}
 	case w.whole:
-		w.blind.reach, w.blind.anchor = since, w.reader.anchor.Load() // up to here nothing was lost
+		w.blind.reach, w.blind.anchor, w.blind.process = since, w.reader.anchor.Load(), w.process.Load() // up to here nothing was lost
 	}
 	w.whole = false
 }
@@ -76,14 +79,15 @@ type ring struct {
 }
 
 // missed says why a ring does not tell all that happened while nobody saw; it is empty if it does.
-func (b *blindness) missed(r ring, d daemon) string {
+// process is the one that listens now.
+func (b *blindness) missed(r ring, d daemon, process int64) string {
 	switch {
 	case d.podman, // its log is a file
 		r.anchored, r.size > 0 && r.oldest <= d.theirs(b.reach):
 		return ""
 	case r.size >= ringSize/2: // what happens while it answers pushes older events out and is not in the answer
 		return fmt.Sprintf("; the daemon's log keeps %d events and begins %s", ringSize, utc(r.oldest).Format("15:04:05.000"))
-	case b.anchor != 0:
+	case b.anchor != 0, b.process != 0 && process != 0 && process != b.process:
 		return "; the daemon was restarted, and its log begins anew"
 	case b.down || time.Since(b.noticed) > soonBack:
 		return "; whether the daemon was restarted can't be known"
@@ -96,7 +100,7 @@ func (w *watch) reached(r ring) {
 	if w.blind.since.IsZero() {
 		return
 	}
-	if why := w.blind.missed(r, w.daemon); why != "" && !w.blind.hole {
+	if why := w.blind.missed(r, w.daemon, w.process.Load()); why != "" && !w.blind.hole {
 		w.blind.hole = true
 		w.blind.reason += why
 	}
