@@ -82,7 +82,7 @@ func (c *Config) Check(ctx context.Context) error {
 
 const (
 	firstRetry = 100 * time.Millisecond
-	lastRetry  = time.Second // nothing is replayed: each moment of blindness loses something
+	lastRetry  = 250 * time.Millisecond // nothing is replayed: each moment of blindness loses something
 )
 
 // Run watches containerd until ctx ends, through its restarts. It returns an error if what was saved

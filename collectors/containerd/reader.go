@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/containerd/containerd/api/services/events/v1"
 	"github.com/containerd/containerd/api/types"
@@ -44,6 +45,7 @@ func (w *watch) read(ctx context.Context, open chan<- struct{}) error {
 			return ctx.Err()
 		}
 		if err != nil {
+			w.delivered(time.Now().Add(-onItsWay)) // its end is heard of at once
 			return fmt.Errorf("read events: %w", w.api.describe(err))
 		}
 		w.receive(e)
@@ -56,6 +58,9 @@ func (w *watch) read(ctx context.Context, open chan<- struct{}) error {
 // receive hands an event to its shard. It must not wait for anything.
 func (w *watch) receive(e *types.Envelope) {
 	w.metrics.events.Inc()
+	if at := e.GetTimestamp(); at != nil {
+		w.delivered(at.AsTime())
+	}
 	r, ok, err := recordOf(e)
 	switch {
 	case err != nil:

@@ -228,6 +228,7 @@ func (w *watch) account(ctx context.Context, first bool, sighted, begun time.Tim
 		}
 	}
 	w.blind, w.watched = blindness{}, begun
+	w.delivered(begun.Add(-onItsWay)) // or it was found now
 	return nil
 }
 

@@ -23,6 +23,8 @@ const (
 	maxQueued   = 16384
 	resumeBelow = maxQueued / 4
 	stableAfter = 3 * time.Second
+	// onItsWay is how long an event may be between containerd and here.
+	onItsWay = 2 * time.Second
 )
 
 var (
@@ -49,7 +51,8 @@ type watch struct {
 	found, codeless atomic.Int64
 
 	blind   blindness
-	watched time.Time // when the last snapshot was taken
+	sure    atomic.Int64 // up to when the stream has delivered all, ns
+	watched time.Time    // when the last snapshot was taken
 }
 
 // blindness is a loss of sight that has not been told.
@@ -123,9 +126,18 @@ func (w *watch) connections(ctx context.Context) error {
 func (w *watch) lostSight(err error) {
 	if w.blind.since.IsZero() {
 		w.blind = blindness{since: time.Now(), reason: err.Error()}
+		// What was on its way when the stream broke is lost, and a break may be noticed late.
+		if sure := utc(w.sure.Load()); !sure.IsZero() && sure.Before(w.blind.since) {
+			w.blind.since = sure
+		}
 	}
 	w.metrics.reconnects.Inc()
 	w.deps.Reporter.Report(collectors.Report{Err: err})
+}
+
+// delivered notes that all events up to a time have come.
+func (w *watch) delivered(upTo time.Time) {
+	w.sure.Store(max(w.sure.Load(), upTo.UnixNano()))
 }
 
 // connect watches containerd over one stream until it breaks.
@@ -158,8 +170,10 @@ func (w *watch) ping(ctx context.Context) error {
 			return ctx.Err()
 		case <-tick.C:
 		}
+		asked := time.Now()
 		if err := w.api.ping(ctx); err != nil {
 			return err
 		}
+		w.delivered(asked.Add(-onItsWay)) // over the same connection
 	}
 }
