@@ -59,7 +59,6 @@ func TestDockerCollector(t *testing.T) {
 func TestDockerEnds(t *testing.T) {
 	d, r := watchDocker(t)
 	sh := func(script string) []string { return []string{"sh", "-c", script} }
-	const eats = `x=aaaaaaaaaaaaaaaa; while :; do x="$x$x"; done`
 	for name, tt := range map[string]struct {
 		spec     harness.RunSpec
 		act      func(id string)
@@ -70,7 +69,7 @@ func TestDockerEnds(t *testing.T) {
 		"exit 0":        {harness.RunSpec{Cmd: sh("exit 0")}, nil, "exit.ok", true, 0},
 		"exit 3":        {harness.RunSpec{Cmd: sh("echo boom; exit 3")}, nil, "exit.error", false, 3},
 		"auto-removed":  {harness.RunSpec{Cmd: sh("exit 4"), AutoRemove: true}, nil, "exit.error", false, 4},
-		"out of memory": {harness.RunSpec{Cmd: sh(eats), Memory: 16 << 20}, nil, "oom", false, 137},
+		"out of memory": {harness.RunSpec{Cmd: sh(harness.OutOfMemory), Memory: 16 << 20}, nil, "oom", false, 137},
 		"kill":          {harness.RunSpec{Cmd: sh("sleep 60")}, func(id string) { d.Kill(t, id, "SIGKILL") }, "user.kill", true, 137},
 		"stop, ignored": {harness.RunSpec{Cmd: sh("sleep 60")}, func(id string) { d.Stop(t, id, time.Second) }, "user.stop", true, 137},
 		"stop, obeyed":  {harness.RunSpec{Cmd: sh("trap 'exit 0' TERM; while :; do sleep 0.1; done")}, func(id string) { d.Stop(t, id, 5*time.Second) }, "user.stop", true, 0},

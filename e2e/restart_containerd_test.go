@@ -60,7 +60,7 @@ func containerdCases(t *testing.T, c *harness.Containerd, log string) []healed {
 		}, nil), event.ActionSucceeded, nil, 2, "exit.error"},
 		{"fails always", run("on-failure", fails, nil), event.ActionGaveUp, []string{"budget"}, 4, "exit.error"},
 		{"out of memory", run("on-failure", harness.CtrSpec{
-			Memory: 8 << 20, Cmd: sh(counting + `[ $n -ge 2 ] || { x=a; while :; do x=$x$x; done; }; ` + steady),
+			Memory: 8 << 20, Cmd: sh(counting + `[ $n -ge 2 ] || { ` + harness.OutOfMemory + `; }; ` + steady),
 		}, nil), event.ActionSucceeded, nil, 1, "oom"},
 		{"SIGKILL from somebody", run("on-failure", harness.CtrSpec{Cmd: sh(steady)}, kill), event.ActionDenied, []string{"unsure"}, 0, "exit.sigkill"},
 		{"SIGKILL from somebody, always", run("always", harness.CtrSpec{Cmd: sh(steady)}, kill), event.ActionSucceeded, nil, 1, "exit.sigkill"},

@@ -265,7 +265,7 @@ func loudEnds() []alarm {
 			return p.d.Run(p.t, harness.RunSpec{Name: p.name("rm"), Cmd: []string{"sh", "-c", "exit 4"}, AutoRemove: true})
 		}},
 		{"out of memory", "oom", func(p *paged) string {
-			return p.d.Run(p.t, harness.RunSpec{Name: p.name("oom"), Memory: 16 << 20, Cmd: []string{"sh", "-c", "x=a; while :; do x=$x$x; done"}})
+			return p.d.Run(p.t, harness.RunSpec{Name: p.name("oom"), Memory: 16 << 20, Cmd: []string{"sh", "-c", harness.OutOfMemory}})
 		}},
 		{"failed health", "health.container", failHealth},
 		{"no such command", "start.error", func(p *paged) string {

@@ -41,7 +41,7 @@ func TestContainerExitCode(t *testing.T) {
 
 func TestContainerRunsOutOfMemory(t *testing.T) {
 	stand.EachDocker(t, func(t *testing.T, docker *harness.Docker) {
-		id := docker.Run(t, harness.RunSpec{Memory: 8 << 20, Cmd: []string{"sh", "-c", "x=a; while :; do x=$x$x; done"}})
+		id := docker.Run(t, harness.RunSpec{Memory: 8 << 20, Cmd: []string{"sh", "-c", harness.OutOfMemory}})
 		require.EqualValues(t, 137, docker.Wait(t, id, 30*time.Second))
 		require.True(t, docker.Inspect(t, id).State.OOMKilled)
 	})
