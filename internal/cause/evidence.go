@@ -80,8 +80,30 @@ type Evidence struct {
 	// out-of-memory kill can't be known.
 	RuntimeDown bool
 
+	// StopCode is the platform's word for the kind of stop and StopReason its text, as ECS has them.
+	StopCode, StopReason string
+	// Parts are the containers of a task that has several, or whose platform tells of each: the one that the
+	// stop came from first, as far as that is known.
+	Parts []Part
+	// Draining says that its host was being drained or scaled in when it ended.
+	Draining bool
+	// Requester is who asked for the stop by name, Deployment the one that replaced it or scaled it in, and
+	// Host where it ran; each is empty if it is not known.
+	Requester, Deployment, Host string
+
 	notes []string // of rows that failed
 	names *names   // what a user's rows see, made for the first of them
+}
+
+// Part is one container of a task.
+type Part struct {
+	Name string
+	// ExitCode is nil if it never ran or nobody knows.
+	ExitCode *int64
+	// Reason is the platform's text about it.
+	Reason string
+	// Essential says whether the task ends with it; nil if that is not known.
+	Essential *bool
 }
 
 // Identity is a task in the words of the events.

@@ -9,6 +9,8 @@ func (w *writer) data(d *Data) {
 	w.text("runtime", string(d.Runtime))
 	w.optText("scope", d.Scope)
 	w.optText("node", d.Node)
+	w.optText("account", d.Account)
+	w.optText("region", d.Region)
 	w.optText("workload", d.Workload)
 	w.optText("revision", d.Revision)
 	w.text("observed", string(d.Observed))
@@ -16,9 +18,14 @@ func (w *writer) data(d *Data) {
 	w.optMap("labels", d.Labels)
 	w.optText("message", d.Message)
 	w.optText("supersedes", d.Supersedes)
+	w.changes(d.Changed)
 	w.optList("truncated", d.Truncated)
 	w.task(d.Task)
 	w.cause(d.Cause)
+	w.service(d.Service)
+	w.deployment(d.Deployment)
+	w.host(d.Host)
+	w.image(d.Image)
 	w.collector(d.Collector)
 	w.action(d.Action)
 	w.incident(d.Incident)
@@ -40,7 +47,14 @@ func (w *writer) task(t *Task) {
 	w.optText("desired_state", string(t.DesiredState))
 	w.containers(t.Containers)
 	w.times(&t.Times)
+	w.coldStart(t.ColdStart)
 	w.placement(&t.Placement)
+	w.optNumber("version", t.Version)
+	w.optText("started_by", t.StartedBy)
+	w.optText("stop_code", t.StopCode)
+	w.optText("stop_reason", t.StopReason)
+	w.optNumber("cpu_units", t.CPUUnits)
+	w.optNumber("memory_mib", t.MemoryMiB)
 	w.when("next_start", t.NextStart)
 	w.log(t.Log)
 	w.closeObject()
@@ -79,6 +93,9 @@ func (w *writer) container(c *Container) {
 	w.optText("reason", c.Reason)
 	w.optNumber("restarts", c.Restarts)
 	w.optText("restart_policy", c.RestartPolicy)
+	if c.Essential != nil {
+		w.flag("essential", *c.Essential)
+	}
 	w.closeObject()
 }
 
@@ -95,6 +112,19 @@ func (w *writer) times(t *Times) {
 	w.closeUnlessEmpty(before)
 }
 
+func (w *writer) coldStart(c *ColdStart) {
+	if c == nil {
+		return
+	}
+	w.name("cold_start")
+	w.openObject()
+	w.optFloat("provision_s", c.Provision)
+	w.optFloat("pull_s", c.Pull)
+	w.optFloat("start_s", c.Start)
+	w.optFloat("total_s", c.Total)
+	w.closeObject()
+}
+
 func (w *writer) placement(p *Placement) {
 	before := len(w.b)
 	w.name("placement")
@@ -102,6 +132,8 @@ func (w *writer) placement(p *Placement) {
 	w.optText("launch_type", p.LaunchType)
 	w.optText("capacity_provider", p.CapacityProvider)
 	w.optText("zone", p.Zone)
+	w.optText("instance", p.Instance)
+	w.optText("platform", p.Platform)
 	w.closeUnlessEmpty(before)
 }
 
@@ -126,10 +158,14 @@ func (w *writer) cause(c *Cause) {
 	w.text("class", c.Class)
 	w.text("confidence", string(c.Confidence))
 	w.text("initiator", c.Initiator)
+	w.optText("initiator_name", c.InitiatorName)
 	w.flag("expected", c.Expected)
 	w.text("say", c.Say)
 	w.optList("evidence", c.Evidence)
 	w.optText("rule", c.Rule)
+	w.optText("container", c.Container)
+	w.optText("token", c.Token)
+	w.optText("next", c.Next)
 	w.closeObject()
 }
 

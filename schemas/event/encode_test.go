@@ -1,6 +1,7 @@
 package event
 
 import (
+	"math"
 	"math/rand/v2"
 	"reflect"
 	"testing"
@@ -45,6 +46,8 @@ func fill(v reflect.Value, r *rand.Rand, all bool) {
 	case reflect.String:
 		texts := []string{"a", "x\"\\\n\x00\u2028é☠🙂<>", "\x7f/", "long long long"}
 		v.SetString(texts[r.IntN(len(texts))])
+	case reflect.Float64:
+		v.SetFloat(r.Float64() * math.Pow(10, float64(r.IntN(60)-30)))
 	case reflect.Bool:
 		v.SetBool(true)
 	case reflect.Int64:

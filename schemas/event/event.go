@@ -51,6 +51,10 @@ type Data struct {
 	Scope string `json:"scope,omitzero"`
 	// Node is the host.
 	Node string `json:"node,omitzero"`
+	// Account is the AWS account; empty elsewhere.
+	Account string `json:"account,omitzero"`
+	// Region is the AWS region; empty elsewhere.
+	Region string `json:"region,omitzero"`
 	// Workload is what the task is a replica of: a compose or swarm service, an ECS service or task
 	// family, a Deployment; a lone container's own name.
 	Workload string `json:"workload,omitzero"`
@@ -67,6 +71,8 @@ type Data struct {
 	Message string `json:"message,omitzero"`
 	// Supersedes is the id of the event that this one amends with better evidence.
 	Supersedes string `json:"supersedes,omitzero"`
+	// Changed is what differs from the previous revision of the workload, where both are known.
+	Changed []Change `json:"changed,omitzero"`
 	// Truncated names what was cut to keep the event within 64 KiB, such as "task.log" or "labels".
 	Truncated []string `json:"truncated,omitzero"`
 
@@ -74,6 +80,14 @@ type Data struct {
 	Task *Task `json:"task,omitzero"`
 	// Cause says why the task stopped.
 	Cause *Cause `json:"cause,omitzero"`
+	// Service is the section of service events.
+	Service *Service `json:"service,omitzero"`
+	// Deployment is the section of deployment events.
+	Deployment *Deployment `json:"deployment,omitzero"`
+	// Host is the section of node events.
+	Host *Host `json:"host,omitzero"`
+	// Image is the section of image events.
+	Image *Image `json:"image,omitzero"`
 	// Collector is the section of collector events.
 	Collector *Collector `json:"collector,omitzero"`
 	// Action is the section of action events.

@@ -144,7 +144,7 @@ func cutEvidence(d *Data, _ int) bool {
 	return true
 }
 
-// clip shortens, in place, every string below v to limit bytes and every list and map to a quarter as
+// clip shortens, in place, every string below v to limit bytes and every list and map to an eighth as
 // many elements.
 func clip(v reflect.Value, limit int) {
 	switch v.Kind() {
@@ -161,7 +161,7 @@ func clip(v reflect.Value, limit int) {
 			}
 		}
 	case reflect.Slice:
-		v.SetLen(min(v.Len(), limit/4))
+		v.SetLen(min(v.Len(), limit/8))
 		for i := range v.Len() {
 			clip(v.Index(i), limit)
 		}
@@ -174,7 +174,7 @@ func clip(v reflect.Value, limit int) {
 
 func clipMap(m map[string]string, limit int) {
 	for i, name := range slices.Sorted(maps.Keys(m)) {
-		if i >= limit/4 || len(name) > limit {
+		if i >= limit/8 || len(name) > limit {
 			delete(m, name)
 			continue
 		}

@@ -40,7 +40,7 @@ type Action struct {
 	Handler string `json:"handler"`
 	// Mode is off, dry-run or act.
 	Mode string `json:"mode,omitzero"`
-	// Kind is start or restart.
+	// Kind is start or restart; on ECS run, stop or redeploy.
 	Kind string `json:"kind"`
 	// Reason is why it was done, refused or failed, in one sentence.
 	Reason string `json:"reason"`
@@ -52,6 +52,89 @@ type Action struct {
 	Budget string `json:"budget,omitzero"`
 	// Run is the run that the action started.
 	Run string `json:"run,omitzero"`
+}
+
+// Change is one difference between two revisions of a workload.
+type Change struct {
+	// What differs: revision, image or digest, with the container's name behind a blank where there are several.
+	What string `json:"what"`
+	// From is the old value; absent if there was none.
+	From string `json:"from,omitzero"`
+	// To is the new value; absent if there is none any more.
+	To string `json:"to,omitzero"`
+}
+
+// Service is the section of service events: how a service is doing.
+type Service struct {
+	// Name is the service's name.
+	Name string `json:"name"`
+	// Event is the platform's word, such as SERVICE_STEADY_STATE, or below_desired where a reconcile found
+	// fewer tasks than wanted.
+	Event string `json:"event"`
+	// Level is the platform's own severity: INFO, WARN or ERROR.
+	Level string `json:"level,omitzero"`
+	// Reason is the platform's text, such as RESOURCE:CPU.
+	Reason string `json:"reason,omitzero"`
+	// Counts are the tasks of the service; absent if the event does not tell them.
+	Counts *Counts `json:"counts,omitzero"`
+}
+
+// Counts are numbers of tasks of a service.
+type Counts struct {
+	// Desired is how many are wanted.
+	Desired int64 `json:"desired"`
+	// Running is how many run.
+	Running int64 `json:"running"`
+	// Pending is how many are being started.
+	Pending int64 `json:"pending"`
+}
+
+// Deployment is the section of deployment events.
+type Deployment struct {
+	// ID is the platform's own, such as ecs-svc/123.
+	ID string `json:"id"`
+	// State is in_progress, completed, failed, stopped, rolling_back or waiting.
+	State string `json:"state"`
+	// Event is the platform's word, such as SERVICE_DEPLOYMENT_FAILED.
+	Event string `json:"event"`
+	// Level is the platform's own severity: INFO, WARN or ERROR.
+	Level string `json:"level,omitzero"`
+	// Reason is the platform's text.
+	Reason string `json:"reason,omitzero"`
+}
+
+// Host is the section of node events.
+type Host struct {
+	// ID is the platform's own: an ECS container instance id.
+	ID string `json:"id"`
+	// Instance is the EC2 instance id.
+	Instance string `json:"instance,omitzero"`
+	// Status is the platform's word, such as ACTIVE, DRAINING or IMPAIRED.
+	Status string `json:"status,omitzero"`
+	// Agent is connected or disconnected; empty if the event does not tell it.
+	Agent string `json:"agent,omitzero"`
+	// Reason is the platform's text.
+	Reason string `json:"reason,omitzero"`
+	// Checks are health checks that do not pass, such as "DAEMON IMPAIRED: …".
+	Checks []string `json:"checks,omitzero"`
+}
+
+// Image is the section of image events.
+type Image struct {
+	// Repository is the image's name within the registry.
+	Repository string `json:"repository"`
+	// Tag names the image; several images had it one after the other.
+	Tag string `json:"tag,omitzero"`
+	// Digest is its content, such as sha256:….
+	Digest string `json:"digest,omitzero"`
+	// Action is PUSH, DELETE or SCAN.
+	Action string `json:"action,omitzero"`
+	// Result is the platform's word, such as SUCCESS.
+	Result string `json:"result,omitzero"`
+	// Critical counts the critical findings of a scan.
+	Critical int64 `json:"critical,omitzero"`
+	// High counts the findings of high severity.
+	High int64 `json:"high,omitzero"`
 }
 
 // Incident is the section of incident events: one open problem of one workload revision.

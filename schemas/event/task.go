@@ -20,8 +20,23 @@ type Task struct {
 	Containers []Container `json:"containers,omitzero"`
 	// Times are the phases of the task's life.
 	Times Times `json:"times,omitzero"`
+	// ColdStart is how long the phases of the start took, on a task that ran; absent where the platform does
+	// not tell them.
+	ColdStart *ColdStart `json:"cold_start,omitzero"`
 	// Placement is where the platform put the task.
 	Placement Placement `json:"placement,omitzero"`
+	// Version counts the changes of the task at the platform; ECS has it.
+	Version int64 `json:"version,omitzero"`
+	// StartedBy is who asked the platform to start it: an ECS deployment such as ecs-svc/123, or free text.
+	StartedBy string `json:"started_by,omitzero"`
+	// StopCode is the platform's word for the kind of stop, such as EssentialContainerExited.
+	StopCode string `json:"stop_code,omitzero"`
+	// StopReason is the platform's text about the stop, as it was.
+	StopReason string `json:"stop_reason,omitzero"`
+	// CPUUnits is the processor share of the task in units of 1/1024 of a core.
+	CPUUnits int64 `json:"cpu_units,omitzero"`
+	// MemoryMiB is the memory of the task in MiB.
+	MemoryMiB int64 `json:"memory_mib,omitzero"`
 	// NextStart is when the runtime's own restart policy is going to start it again, on a stop; absent if
 	// it will not, or if that can't be known.
 	NextStart time.Time `json:"next_start,omitzero"`
@@ -74,6 +89,8 @@ type Container struct {
 	Restarts int64 `json:"restarts,omitzero"`
 	// RestartPolicy is the runtime's own policy, such as on-failure:3.
 	RestartPolicy string `json:"restart_policy,omitzero"`
+	// Essential says whether the task ends with this container; absent if that is not known.
+	Essential *bool `json:"essential,omitzero"`
 }
 
 // Times are the phases of a task's life; an absent time is a phase that was not reached or not told.
@@ -92,14 +109,30 @@ type Times struct {
 	Stopped time.Time `json:"stopped,omitzero"`
 }
 
+// ColdStart is how long the phases of a start took, in seconds.
+type ColdStart struct {
+	// Provision is from the creation to the begin of the pull: capacity and network.
+	Provision float64 `json:"provision_s,omitzero"`
+	// Pull is how long the images took.
+	Pull float64 `json:"pull_s,omitzero"`
+	// Start is from the end of the pull to the start: containers, dependencies, probes.
+	Start float64 `json:"start_s,omitzero"`
+	// Total is from the creation to the start.
+	Total float64 `json:"total_s,omitzero"`
+}
+
 // Placement is where the platform put the task.
 type Placement struct {
-	// LaunchType is EC2, FARGATE or EXTERNAL on ECS.
+	// LaunchType is EC2, FARGATE, EXTERNAL or MANAGED_INSTANCES on ECS.
 	LaunchType string `json:"launch_type,omitzero"`
 	// CapacityProvider is the ECS capacity provider, such as FARGATE_SPOT.
 	CapacityProvider string `json:"capacity_provider,omitzero"`
 	// Zone is the availability zone.
 	Zone string `json:"zone,omitzero"`
+	// Instance is the ECS container instance id; absent on Fargate.
+	Instance string `json:"instance,omitzero"`
+	// Platform is the Fargate platform, such as Linux 1.4.0.
+	Platform string `json:"platform,omitzero"`
 }
 
 // Log is the redacted tail of a container's log.
@@ -120,6 +153,8 @@ type Cause struct {
 	Confidence Confidence `json:"confidence"`
 	// Initiator is who made it stop: app, runtime, user, host, platform, scheduler, handler or unknown.
 	Initiator string `json:"initiator"`
+	// InitiatorName is who that was, as far as it is known: a deployment, a user or role, an instance.
+	InitiatorName string `json:"initiator_name,omitzero"`
 	// Expected stops are indexed and counted, never alerted.
 	Expected bool `json:"expected"`
 	// Say is the cause in one plain sentence.
@@ -128,6 +163,12 @@ type Cause struct {
 	Evidence []string `json:"evidence,omitzero"`
 	// Rule is the row of the cause table that matched.
 	Rule string `json:"rule,omitzero"`
+	// Container is the name of the container that the stop came from; absent if it is the only one, or not known.
+	Container string `json:"container,omitzero"`
+	// Token is the platform's own name of the error, such as CannotPullContainerError.
+	Token string `json:"token,omitzero"`
+	// Next is what to look at first, in one sentence.
+	Next string `json:"next,omitzero"`
 }
 
 // UserRule is how the Rule of a cause begins that a row of the user's config gave.

@@ -1,6 +1,7 @@
 package event
 
 import (
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -57,6 +58,14 @@ func (w *writer) number(name string, value int64) {
 func (w *writer) optNumber(name string, value int64) {
 	if value != 0 {
 		w.number(name, value)
+	}
+}
+
+// optFloat writes a finite number as encoding/json does; the others can't be written.
+func (w *writer) optFloat(name string, value float64) {
+	if value != 0 && !math.IsNaN(value) && !math.IsInf(value, 0) {
+		w.name(name)
+		w.b = append(w.b, jsontext.Float(value).String()...)
 	}
 }
 

@@ -202,6 +202,8 @@ func (c comments) typeOf(t reflect.Type) schema {
 		return schema{Type: "object", Additional: &values}
 	case t.Kind() == reflect.Bool:
 		return schema{Type: "boolean"}
+	case t.Kind() == reflect.Float64:
+		return schema{Type: "number"}
 	case t.Kind() == reflect.String:
 		return schema{Type: "string", OpenEnum: c.values[t.Name()]}
 	default:

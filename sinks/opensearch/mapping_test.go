@@ -60,7 +60,7 @@ func assertKind(t *testing.T, at, kind string, value any) {
 	switch kind {
 	case "keyword", "text":
 		assert.IsType(t, "", value, at)
-	case "long", "integer":
+	case "long", "integer", "double":
 		assert.IsType(t, 0.0, value, at)
 	case "boolean":
 		assert.IsType(t, true, value, at)

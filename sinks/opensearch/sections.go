@@ -16,10 +16,25 @@ func (w *writer) cause(c *event.Cause) {
 	w.text("family", family)
 	w.text("confidence", string(c.Confidence))
 	w.text("initiator", c.Initiator)
+	w.text("initiator_name", c.InitiatorName)
 	w.flag("expected", c.Expected)
 	w.text("say", c.Say)
 	w.list("evidence", c.Evidence)
 	w.text("rule", c.Rule)
+	w.text("container", c.Container)
+	w.text("token", c.Token)
+	w.text("next", c.Next)
+	w.close(o)
+}
+
+func (w *writer) log(l *event.Log) {
+	if l == nil {
+		return
+	}
+	o := w.open("log")
+	w.lines("tail", l.Lines)
+	w.flag("cut", l.Cut)
+	w.text("none", l.None)
 	w.close(o)
 }
 

@@ -15,7 +15,7 @@ import (
 
 // templateVersion grows with every change to the mappings or settings. A target with a higher one
 // belongs to a newer program and is left as it is.
-const templateVersion = 1
+const templateVersion = 2
 
 // templatePriority beats the templates that distributions bring along for all names.
 const templatePriority = 200

@@ -1,7 +1,6 @@
 package opensearch
 
 import (
-	"slices"
 	"strings"
 	"time"
 
@@ -21,6 +20,10 @@ func appendDocument(b []byte, e *event.Event, now time.Time) []byte {
 	w.container(d)
 	w.task(d)
 	w.cause(d.Cause)
+	w.changed(d.Changed)
+	w.serviceStatus(d.Service)
+	w.node(d.Host)
+	w.image(d.Image)
 	w.action(d.Action)
 	w.incident(d.Incident)
 	w.collector(d.Collector)
@@ -93,6 +96,7 @@ func (w *writer) where(e *event.Event) {
 	in := w.open("environment")
 	w.text("name", d.Site)
 	w.close(in)
+	w.deployment(d.Deployment)
 	w.close(o)
 
 	o = w.open("orchestrator")
@@ -102,6 +106,9 @@ func (w *writer) where(e *event.Event) {
 
 	o = w.open("host")
 	w.text("name", d.Node)
+	if d.Host != nil {
+		w.text("id", d.Host.Instance)
+	}
 	w.close(o)
 
 	o = w.open("service")
@@ -113,11 +120,15 @@ func (w *writer) where(e *event.Event) {
 	w.text("name", d.Owner)
 	w.close(o)
 
+	o = w.open("cloud")
+	in = w.open("account")
+	w.text("id", d.Account)
+	w.close(in)
+	w.text("region", d.Region)
 	if d.Task != nil {
-		o = w.open("cloud")
 		w.text("availability_zone", d.Task.Placement.Zone)
-		w.close(o)
 	}
+	w.close(o)
 }
 
 func (w *writer) task(d *event.Data) {
@@ -140,22 +151,17 @@ func (w *writer) task(d *event.Data) {
 	w.when("stopped_at", t.Times.Stopped)
 	w.when("next_start_at", t.NextStart)
 	w.text("launch_type", t.Placement.LaunchType)
-	w.text("capacity_provider", t.Placement.CapacityProvider)
+	w.platform(t)
 	w.others(t.Containers)
 	w.close(o)
 
 	o = w.open("run")
 	w.text("id", t.Run)
 	w.between("duration_ms", t.Times.Started, t.Times.Stopped)
+	w.coldStart(t.ColdStart)
 	w.close(o)
 
-	if t.Log != nil {
-		o = w.open("log")
-		w.lines("tail", t.Log.Lines)
-		w.flag("cut", t.Log.Cut)
-		w.text("none", t.Log.None)
-		w.close(o)
-	}
+	w.log(t.Log)
 }
 
 // container writes the container that tells most, and the labels.
@@ -194,6 +200,9 @@ func (w *writer) containerFields(c *event.Container) {
 	w.text("reason", c.Reason)
 	w.count("restarts", c.Restarts)
 	w.text("restart_policy", c.RestartPolicy)
+	if c.Essential != nil {
+		w.flag("essential", *c.Essential)
+	}
 }
 
 // others keeps every container of a task that has several: in the source, not searchable.
@@ -246,50 +255,4 @@ func splitImage(image string) (name, tag string) {
 		return name[:i], name[i+1:]
 	}
 	return name, ""
-}
-
-// The limits of a label, in bytes: a term of the index, which is key and value, ends at 32,766.
-const (
-	maxLabelKey   = 1 << 10
-	maxLabelValue = 8 << 10
-)
-
-// labels writes one flat object, sorted. A key that is empty or made of dots only can't be a field name
-// and gets a leading _; of an over-long key or value the start stays.
-func (w *writer) labels(labels map[string]string) {
-	if len(labels) == 0 {
-		return
-	}
-	var room [32]string
-	keys := room[:0]
-	for key := range labels {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	o := w.open("label")
-	for _, key := range keys {
-		w.comma()
-		w.quote(labelKey(key))
-		w.b = append(w.b, ':')
-		w.quote(start(labels[key], maxLabelValue))
-	}
-	w.close(o)
-}
-
-func labelKey(key string) string {
-	if strings.Trim(key, ". ") == "" {
-		key = "_" + strings.ReplaceAll(key, ".", "_")
-	}
-	return start(key, maxLabelKey)
-}
-
-// start returns at most n bytes of s, cut between characters.
-func start(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	for n > 0 && s[n]&0xc0 == 0x80 {
-		n--
-	}
-	return s[:n]
 }

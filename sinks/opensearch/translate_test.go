@@ -47,6 +47,8 @@ func fill(v reflect.Value, n *int) {
 		v.SetString(fmt.Sprintf("text %d \"quoted\" <é>", *n))
 	case reflect.Bool:
 		v.SetBool(true)
+	case reflect.Float64:
+		v.SetFloat(float64(*n) / 4)
 	case reflect.Int32, reflect.Int64:
 		v.SetInt(int64(*n))
 	case reflect.Pointer:
@@ -87,6 +89,9 @@ func reference(e *event.Event) map[string]any {
 		if c.ExitCode != nil {
 			m["exit_code"] = *c.ExitCode
 		}
+		if c.Essential != nil {
+			m["essential"] = *c.Essential
+		}
 		return m
 	}
 	culprit := container(c)
@@ -101,25 +106,42 @@ func reference(e *event.Event) map[string]any {
 		"cloudevents":  map[string]any{"event_type": e.Type, "event_source": e.Source, "event_subject": e.Subject, "partition_key": e.PartitionKey, "trace_parent": e.TraceParent},
 		"severity":     map[string]any{"number": e.Severity, "text": e.Severity.String()},
 		"pipeline":     map[string]any{"observe_ms": 1000, "latency_ms": 5000},
-		"deployment":   map[string]any{"environment": map[string]any{"name": d.Site}},
+		"deployment":   map[string]any{"environment": map[string]any{"name": d.Site}, "id": d.Deployment.ID, "state": d.Deployment.State, "event": d.Deployment.Event, "level": d.Deployment.Level, "reason": d.Deployment.Reason},
 		"orchestrator": map[string]any{"type": d.Runtime, "namespace": d.Scope},
-		"host":         map[string]any{"name": d.Node},
+		"host":         map[string]any{"name": d.Node, "id": d.Host.Instance},
 		"service":      map[string]any{"name": d.Workload, "version": d.Revision},
 		"owner":        map[string]any{"name": d.Owner},
-		"cloud":        map[string]any{"availability_zone": t.Placement.Zone},
+		"cloud":        map[string]any{"availability_zone": t.Placement.Zone, "region": d.Region, "account": map[string]any{"id": d.Account}},
 		"container":    culprit,
 		"task": map[string]any{
 			"id": t.ID, "name": t.Name, "state": t.State, "previous_state": t.PreviousState, "desired_state": t.DesiredState,
 			"container_count": 2, "created_at": at(t.Times.Created), "pull_started_at": at(t.Times.PullStarted), "pull_stopped_at": at(t.Times.PullStopped),
 			"started_at": at(t.Times.Started), "stopping_at": at(t.Times.Stopping), "stopped_at": at(t.Times.Stopped), "next_start_at": at(t.NextStart),
-			"launch_type": t.Placement.LaunchType, "capacity_provider": t.Placement.CapacityProvider,
+			"launch_type": t.Placement.LaunchType, "capacity_provider": t.Placement.CapacityProvider, "container_instance": t.Placement.Instance, "platform": t.Placement.Platform,
+			"version": t.Version, "started_by": t.StartedBy, "stop_code": t.StopCode, "stop_reason": t.StopReason, "cpu_units": t.CPUUnits, "memory_mib": t.MemoryMiB,
 			"containers": []any{container(c), map[string]any{"id": "side", "oom_killed": false}},
 		},
-		"run": map[string]any{"id": t.Run, "duration_ms": t.Times.Stopped.Sub(t.Times.Started).Milliseconds()},
+		"run": map[string]any{"id": t.Run, "duration_ms": t.Times.Stopped.Sub(t.Times.Started).Milliseconds(), "cold_start": map[string]any{
+			"provision_s": t.ColdStart.Provision, "pull_s": t.ColdStart.Pull, "start_s": t.ColdStart.Start, "total_s": t.ColdStart.Total,
+		}},
 		"log": map[string]any{"tail": strings.Join(t.Log.Lines, "\n"), "cut": t.Log.Cut, "none": t.Log.None},
 		"cause": map[string]any{
 			"class": d.Cause.Class, "family": family, "confidence": d.Cause.Confidence, "initiator": d.Cause.Initiator,
 			"expected": d.Cause.Expected, "say": d.Cause.Say, "evidence": d.Cause.Evidence, "rule": d.Cause.Rule,
+			"initiator_name": d.Cause.InitiatorName, "container": d.Cause.Container, "token": d.Cause.Token, "next": d.Cause.Next,
+		},
+		"changed": map[string]any{
+			"what": []string{d.Changed[0].What, d.Changed[1].What},
+			"say":  []string{d.Changed[0].What + ": " + d.Changed[0].From + " → " + d.Changed[0].To, d.Changed[1].What + ": " + d.Changed[1].From + " → " + d.Changed[1].To},
+		},
+		"service_status": map[string]any{
+			"name": d.Service.Name, "event": d.Service.Event, "level": d.Service.Level, "reason": d.Service.Reason,
+			"desired": d.Service.Counts.Desired, "running": d.Service.Counts.Running, "pending": d.Service.Counts.Pending,
+		},
+		"node": map[string]any{"id": d.Host.ID, "status": d.Host.Status, "agent": d.Host.Agent, "reason": d.Host.Reason, "checks": d.Host.Checks},
+		"image": map[string]any{
+			"repository": d.Image.Repository, "tag": d.Image.Tag, "digest": d.Image.Digest, "action": d.Image.Action, "result": d.Image.Result,
+			"critical": d.Image.Critical, "high": d.Image.High,
 		},
 		"action": map[string]any{
 			"id": d.Action.ID, "handler": d.Action.Handler, "mode": d.Action.Mode, "kind": d.Action.Kind, "reason": d.Action.Reason,

@@ -1,6 +1,7 @@
 package opensearch
 
 import (
+	"math"
 	"strconv"
 	"time"
 
@@ -64,6 +65,14 @@ func (w *writer) number(name string, value int64) {
 func (w *writer) count(name string, value int64) {
 	if value != 0 {
 		w.number(name, value)
+	}
+}
+
+// seconds leaves zero out, and what JSON has no number for.
+func (w *writer) seconds(name string, value float64) {
+	if value != 0 && !math.IsNaN(value) && !math.IsInf(value, 0) {
+		w.name(name)
+		w.b = strconv.AppendFloat(w.b, value, 'f', -1, 64)
 	}
 }
 
