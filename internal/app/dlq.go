@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -43,13 +44,16 @@ type letterView struct {
 	Attempts int       `json:"attempts"`
 	Subject  string    `json:"subject"`
 	EventID  string    `json:"event_id,omitempty"`
+	// Source and MessageID are those of a message that a collector, shown as the route, could not read.
+	Source    string `json:"source,omitempty"`
+	MessageID string `json:"message_id,omitempty"`
 }
 
 func viewsOf(letters []bus.DeadLetter) []letterView {
 	views := make([]letterView, 0, len(letters))
 	for _, l := range letters {
 		views = append(views, letterView{
-			l.Seq, l.Time, l.Route, l.Class, oneLine(l.Reason), l.Attempts, l.Subject, l.Event.ID,
+			l.Seq, l.Time, l.Route, l.Class, oneLine(l.Reason), l.Attempts, l.Subject, l.Event.ID, l.Source, l.Origin,
 		})
 	}
 	return views
@@ -71,14 +75,21 @@ func (p *Program) ShowDeadLetter(ctx context.Context, number uint64) error {
 		}
 		enc := json.NewEncoder(p.Out)
 		enc.SetIndent("", "  ")
+		view := viewsOf([]bus.DeadLetter{l})[0]
+		if l.Quarantined {
+			return enc.Encode(struct {
+				letterView
+				Body any `json:"body"`
+			}{view, body})
+		}
 		return enc.Encode(struct {
 			letterView
 			Event any `json:"event"`
-		}{viewsOf([]bus.DeadLetter{l})[0], body})
+		}{view, body})
 	})
 }
 
-// RedriveDeadLetters sends one dead letter, or with number 0 all, to its route again.
+// RedriveDeadLetters sends one dead letter, or with number 0 all that a route could take, to its route again.
 func (p *Program) RedriveDeadLetters(ctx context.Context, number uint64) error {
 	return p.eachDeadLetter(ctx, number, "redriven", (*bus.DeadLetters).Redrive)
 }
@@ -101,12 +112,21 @@ func (p *Program) eachDeadLetter(ctx context.Context, number uint64, done string
 				numbers = append(numbers, l.Seq)
 			}
 		}
+		left := 0
 		for _, n := range numbers {
-			if err := do(letters, ctx, n); err != nil {
+			err := do(letters, ctx, n)
+			if number == 0 && errors.Is(err, bus.ErrQuarantined) {
+				left++
+				continue
+			}
+			if err != nil {
 				return fmt.Errorf("dead letter %d: %w", n, err)
 			}
 		}
-		_, err := fmt.Fprintf(p.Out, "%d %s\n", len(numbers), done)
+		if left > 0 {
+			p.say("%s left: no route could take what never was an event\n", count(left, "quarantined message"))
+		}
+		_, err := fmt.Fprintf(p.Out, "%d %s\n", len(numbers)-left, done)
 		return err
 	})
 }

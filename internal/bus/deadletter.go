@@ -32,7 +32,8 @@ const (
 // ErrNoDeadLetter is returned for a sequence that holds no dead letter (any more).
 var ErrNoDeadLetter = errors.New("no dead letter has this number; list them again")
 
-// DeadLetters is the stream of events that a route could not deliver.
+// DeadLetters is the stream of events that a route could not deliver, and of messages that a collector could
+// not make events of.
 type DeadLetters struct{ b *Bus }
 
 // DeadLetter is one of them.
@@ -49,6 +50,10 @@ type DeadLetter struct {
 	// Subject and Sequence are those in the events stream.
 	Subject  string
 	Sequence uint64
+	// Quarantined says that it never was an event: Route is the collector that read it, Source from where, and
+	// Origin is its id there.
+	Quarantined    bool
+	Source, Origin string
 	// Event is zero and Err set if the message can't be decoded; Raw is its body.
 	Event event.Event
 	Err   error
@@ -62,15 +67,16 @@ func (b *Bus) DeadLetters() *DeadLetters { return &DeadLetters{b} }
 // ends the delivery. A repeated Put of the same delivery stores nothing new.
 func (q *DeadLetters) Put(ctx context.Context, d *Delivery, letter DeadLetter) error {
 	id := letter.Route + ":" + d.identity()
-	err := q.put(ctx, d, letter, id)
+	err := q.put(ctx, func(id string) *nats.Msg { return deadMessage(d, letter, id) }, id)
 	if err != nil {
 		return fmt.Errorf("dead-letter event %s of route %s: %w", d.identity(), letter.Route, err)
 	}
 	return nil
 }
 
-func (q *DeadLetters) put(ctx context.Context, d *Delivery, letter DeadLetter, id string) error {
-	ack, err := q.b.js.PublishMsg(ctx, deadMessage(d, letter, id))
+// put stores what message makes of the id once.
+func (q *DeadLetters) put(ctx context.Context, message func(id string) *nats.Msg, id string) error {
+	ack, err := q.b.js.PublishMsg(ctx, message(id))
 	if err != nil || !ack.Duplicate {
 		return err
 	}
@@ -83,20 +89,25 @@ func (q *DeadLetters) put(ctx context.Context, d *Delivery, letter DeadLetter, i
 	if _, err = s.GetMsg(ctx, ack.Sequence); !errors.Is(err, jetstream.ErrMsgNotFound) {
 		return err
 	}
-	_, err = q.b.js.PublishMsg(ctx, deadMessage(d, letter, id+":"+strconv.FormatInt(time.Now().UnixNano(), 36)))
+	_, err = q.b.js.PublishMsg(ctx, message(id+":"+strconv.FormatInt(time.Now().UnixNano(), 36)))
 	return err
 }
 
-func deadMessage(d *Delivery, letter DeadLetter, id string) *nats.Msg {
-	reason := strings.Map(func(r rune) rune {
+// plain is a text as one header may hold it.
+func plain(s string) string {
+	s = strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {
 			return ' '
 		}
 		return r
-	}, letter.Reason)
-	if len(reason) > maxReason {
-		reason = strings.ToValidUTF8(reason[:maxReason], "") + "…"
+	}, s)
+	if len(s) > maxReason {
+		s = strings.ToValidUTF8(s[:maxReason], "") + "…"
 	}
+	return s
+}
+
+func deadMessage(d *Delivery, letter DeadLetter, id string) *nats.Msg {
 	header := nats.Header{}
 	for name, values := range d.header { // the event itself, not how it was sent
 		if !strings.HasPrefix(name, "Nats-") && !strings.HasPrefix(name, "Dlq-") {
@@ -104,7 +115,7 @@ func deadMessage(d *Delivery, letter DeadLetter, id string) *nats.Msg {
 		}
 	}
 	for name, value := range map[string]string{
-		headerMsgID: id, headerRoute: letter.Route, headerClass: letter.Class, headerReason: reason,
+		headerMsgID: id, headerRoute: letter.Route, headerClass: letter.Class, headerReason: plain(letter.Reason),
 		headerAttempts: strconv.Itoa(d.Attempt), headerSubject: d.Subject,
 		headerSequence: strconv.FormatUint(d.Sequence, 10), headerTime: time.Now().UTC().Format(time.RFC3339Nano),
 	} {
@@ -149,6 +160,9 @@ func (q *DeadLetters) redrive(ctx context.Context, seq uint64) error {
 		return err
 	}
 	letter := letterOf(msg.Header, msg.Data, seq)
+	if letter.Quarantined {
+		return ErrQuarantined
+	}
 	route := event.Token(letter.Route)
 	if _, err := q.b.js.Consumer(ctx, EventsStream, redrivenDurable(route)); err != nil {
 		return fmt.Errorf("route %q has no consumer that could take it: %w", letter.Route, err)
@@ -212,6 +226,10 @@ func letterOf(header nats.Header, body []byte, seq uint64) DeadLetter {
 	l.Attempts, _ = strconv.Atoi(header.Get(headerAttempts))
 	l.Sequence, _ = strconv.ParseUint(header.Get(headerSequence), 10, 64)
 	l.Time, _ = time.Parse(time.RFC3339Nano, header.Get(headerTime))
+	if l.Source, l.Origin = header.Get(headerSource), header.Get(headerOrigin); l.Source != "" {
+		l.Quarantined, l.Err = true, ErrQuarantined
+		return l
+	}
 	l.Event, l.Err = event.DecodeMessage(header, body)
 	return l
 }
