@@ -1,0 +1,127 @@
+package ecs
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/bellbuoy/bellbuoy/collectors"
+	"github.com/bellbuoy/bellbuoy/internal/awsclient"
+	"github.com/bellbuoy/bellbuoy/internal/cause"
+)
+
+// Deps is what a collector needs from outside.
+type Deps struct {
+	Name       string // the collector's in the config; empty is ecs
+	Site, Node string
+	Publisher  collectors.Publisher
+	Reporter   collectors.Reporter // nil: nobody is told what the collector sees
+	// Bucket keeps the versions of tasks; nil keeps them in memory, and a restart begins anew.
+	Bucket collectors.Bucket
+	// Quarantine keeps what can't become an event; nil leaves that to the queue's redrive policy.
+	Quarantine Quarantine
+	// AWS is shared by all that talk to AWS; nil makes one of its own.
+	AWS        *awsclient.Loader
+	Logger     *slog.Logger          // nil discards
+	Registerer prometheus.Registerer // nil keeps metrics to itself
+	// Rules go in front of the table of causes.
+	Rules cause.Table
+}
+
+// Collector watches the ECS of one account and region through one queue.
+type Collector struct {
+	cfg     Config
+	deps    Deps
+	table   cause.Table
+	aws     aws.Config
+	metrics *intakeMetrics
+}
+
+var _ collectors.Collector = (*Collector)(nil)
+
+// New returns a collector that has asked nobody yet: credentials are found when it runs. Errors are faults of
+// cfg or of the AWS environment.
+func New(cfg Config, deps Deps) (*Collector, error) {
+	cfg = cfg.WithAWS(awsclient.Config{})
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if deps.Publisher == nil || deps.Site == "" || deps.Node == "" {
+		return nil, errors.New("ecs collector needs a publisher, a site and a node")
+	}
+	deps.Name = cmp.Or(deps.Name, "ecs")
+	deps.Logger = cmp.Or(deps.Logger, slog.New(slog.DiscardHandler))
+	deps.AWS = cmp.Or(deps.AWS, &awsclient.Loader{})
+	if deps.Reporter == nil {
+		deps.Reporter = collectors.Silent{}
+	}
+	loaded, err := deps.AWS.Load(cfg.aws())
+	if err != nil {
+		return nil, err
+	}
+	m, err := newIntakeMetrics(deps.Name, deps.Registerer)
+	if err != nil {
+		return nil, fmt.Errorf("register ecs metrics: %w", err)
+	}
+	return &Collector{cfg: cfg, deps: deps, table: slices.Clone(deps.Rules), aws: loaded, metrics: m}, nil
+}
+
+// applier is what the intake needs of the machine.
+type applier interface {
+	// load reads what is saved; it is called once, before handle.
+	load(ctx context.Context) error
+	// handle returns nil after all that follows from a fact was told and saved.
+	handle(ctx context.Context, f *fact, tell func(context.Context, out) error) error
+}
+
+// newIntake returns the intake of one run.
+func (c *Collector) newIntake(api queueAPI, m applier, read func([]byte) (*fact, error), restored func(collectors.Gap)) *intake {
+	a := c.cfg.address()
+	return &intake{
+		queue:   &queue{api: api, url: c.cfg.QueueURL, name: "queue " + a.name, metrics: c.metrics},
+		pollers: c.cfg.Pollers, gate: newGate(),
+		sight:     &sight{reporter: c.deps.Reporter, engine: "Amazon ECS " + c.cfg.region() + " of " + a.account, restored: restored},
+		read:      read,
+		handle:    m.handle,
+		answers:   c.answers,
+		publisher: c.deps.Publisher, letters: c.deps.Quarantine,
+		name: c.deps.Name, metrics: c.metrics, logger: c.deps.Logger,
+	}
+}
+
+// answers returns nil if the bucket answers, whatever it holds.
+func (c *Collector) answers(ctx context.Context) error {
+	if c.deps.Bucket == nil {
+		return nil
+	}
+	bound, cancel := context.WithTimeout(ctx, publishBound)
+	defer cancel()
+	_, _, err := c.deps.Bucket.Get(bound, "ecs")
+	return err
+}
+
+// Run watches until ctx ends. It returns an error if what was saved can't be read.
+func (c *Collector) Run(ctx context.Context) error {
+	defer c.metrics.gate.Set(0)
+	<-ctx.Done()
+	return nil
+}
+
+// sqsClient asks the queue where its URL says it is.
+func (c Config) sqsClient(loaded aws.Config) *sqs.Client {
+	return sqs.NewFromConfig(loaded, func(o *sqs.Options) {
+		if endpoint := c.address().endpoint; endpoint != "" && c.Endpoint == "" {
+			o.BaseEndpoint = &endpoint
+			// The URL says which of these it is.
+			o.EndpointOptions.UseFIPSEndpoint = aws.FIPSEndpointStateDisabled
+			o.EndpointOptions.UseDualStackEndpoint = aws.DualStackEndpointStateDisabled
+		}
+	})
+}
