@@ -63,7 +63,7 @@ func page(list string, all []paged, asked *int32, usual int, token *string) (arn
 	}
 	after := -1
 	if token != nil {
-		raw, err := base64.StdEncoding.DecodeString(*token)
+		raw, _ := base64.StdEncoding.DecodeString(*token) // what is no base64 has no list in it
 		number, ok := strings.CutPrefix(string(raw), list+" ")
 		if after, err = strconv.Atoi(number); err != nil || !ok {
 			return nil, nil, invalid("Invalid token")
@@ -114,10 +114,10 @@ func (a *AWS) ecsDescribeClusters(_ context.Context, in *ecs.DescribeClustersInp
 		described := c.Cluster
 		described.ActiveServicesCount = int32(len(c.services))
 		for _, k := range c.tasks {
-			switch t := k.now(); {
-			case *t.LastStatus == "RUNNING":
+			switch *k.now().LastStatus {
+			case "RUNNING":
 				described.RunningTasksCount++
-			case *t.LastStatus == "PENDING" || *t.LastStatus == "PROVISIONING":
+			case "PENDING", "PROVISIONING":
 				described.PendingTasksCount++
 			}
 		}

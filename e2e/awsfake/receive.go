@@ -93,10 +93,12 @@ func (a *AWS) bury(m *message, from, to string) {
 
 // shown is what a receiver is told of its messages: the attributes that it asked for.
 func (q *Queue) shown(got []message, in *sqs.ReceiveMessageInput) []types.Message {
+	asked := in.MessageSystemAttributeNames
+	for _, old := range in.AttributeNames { //nolint:staticcheck // Callers may still ask by the old name.
+		asked = append(asked, types.MessageSystemAttributeName(old))
+	}
 	wanted := func(name types.MessageSystemAttributeName) bool {
-		old := types.QueueAttributeName(name)
-		return slices.Contains(in.MessageSystemAttributeNames, "All") || slices.Contains(in.MessageSystemAttributeNames, name) ||
-			slices.Contains(in.AttributeNames, "All") || slices.Contains(in.AttributeNames, old)
+		return slices.Contains(asked, "All") || slices.Contains(asked, name)
 	}
 	var out []types.Message
 	for i := range got {

@@ -14,11 +14,10 @@ import (
 )
 
 // operation decodes a request, does it and returns the answer, which its protocol encodes.
-type operation func(a *AWS, r request) (answer, error)
+type operation func(ctx context.Context, a *AWS, r request) (answer, error)
 
 // request is a call whose sender is known.
 type request struct {
-	ctx  context.Context
 	body []byte     // of the JSON protocols
 	form url.Values // of the Query protocol
 	sender
@@ -33,14 +32,14 @@ type answer struct {
 	xml    string
 }
 
-// json makes an operation of the JSON protocols from a function on its decoded input.
+// jsonOp makes an operation of the JSON protocols from a function on its decoded input.
 func jsonOp[I any](do func(a *AWS, ctx context.Context, in *I) (smithy.Serializable, error)) operation {
-	return func(a *AWS, r request) (answer, error) {
+	return func(ctx context.Context, a *AWS, r request) (answer, error) {
 		in := new(I)
 		if err := json.Unmarshal(r.body, in); err != nil {
 			return answer{}, refuse("SerializationException", "%v", err)
 		}
-		out, err := do(a, r.ctx, in)
+		out, err := do(a, ctx, in)
 		return answer{output: out}, err
 	}
 }
@@ -54,12 +53,12 @@ func (a *AWS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	target := r.Header.Get("X-Amz-Target")
 	_, name, isJSON := strings.Cut(target, ".")
 	from := senderOf(r)
-	call := request{ctx: r.Context(), body: body, sender: from}
+	call := request{body: body, sender: from}
 	if !isJSON {
 		call.form, _ = url.ParseQuery(string(body)) // a bad form has no action
 		name = call.form.Get("Action")
 	}
-	out, err := a.do(from.service+":"+name, call)
+	out, err := a.do(r.Context(), from.service+":"+name, call)
 	if r.Context().Err() != nil {
 		return
 	}
@@ -72,7 +71,7 @@ func (a *AWS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (a *AWS) do(name string, r request) (answer, error) {
+func (a *AWS) do(ctx context.Context, name string, r request) (answer, error) {
 	if err := a.admit(name, r); err != nil {
 		return answer{}, err
 	}
@@ -80,7 +79,7 @@ func (a *AWS) do(name string, r request) (answer, error) {
 	if !ok {
 		return answer{}, refuse("UnknownOperationException", "%s is not modelled", name)
 	}
-	return op(a, r)
+	return op(ctx, a, r)
 }
 
 // admit checks who calls, and how often.
