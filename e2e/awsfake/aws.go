@@ -47,6 +47,7 @@ type AWS struct {
 
 	skew atomic.Int64 // nanoseconds that the clock is ahead
 	made atomic.Int64 // behind every id
+	busy atomic.Int64 // calls that are not answered yet
 
 	mu       sync.Mutex
 	queues   map[string]*Queue // guarded by mu, like all below
@@ -120,6 +121,10 @@ func (a *AWS) Throttled() int {
 	defer a.mu.Unlock()
 	return a.throttle
 }
+
+// Busy returns how many calls are not answered yet, long polls among them. A client that has hung up is
+// noticed a moment later; what is sent before that may still be received for it, as with SQS.
+func (a *AWS) Busy() int { return int(a.busy.Load()) }
 
 // Now is the time of the stand-in.
 func (a *AWS) Now() time.Time { return time.Now().Add(time.Duration(a.skew.Load())) }

@@ -6,8 +6,7 @@ import "maps"
 func operations() map[string]operation {
 	all := sqsOperations()
 	maps.Copy(all, ecsOperations())
+	maps.Copy(all, stsOperations())
+	maps.Copy(all, snsOperations())
 	return all
 }
-
-// Topic is a topic of SNS.
-type Topic struct{}

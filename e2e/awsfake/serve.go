@@ -46,6 +46,8 @@ func jsonOp[I any](do func(a *AWS, ctx context.Context, in *I) (smithy.Serializa
 
 // ServeHTTP answers one call.
 func (a *AWS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	a.busy.Add(1)
+	defer a.busy.Add(-1)
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return // the caller is gone

@@ -83,6 +83,7 @@ func TestLongPollWaits(t *testing.T) {
 	defer cancel()
 	_, err := c.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{QueueUrl: &q.URL, WaitTimeSeconds: 20})
 	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.Eventually(t, func() bool { return a.Busy() == 0 }, 5*time.Second, time.Millisecond)
 	q.Send("two")
 	assert.Len(t, receive(t, c, q), 1, "who hung up gets nothing")
 }
