@@ -61,6 +61,7 @@ func TestTriesPerFault(t *testing.T) {
 		{400, "Throttling", Attempts},
 		{400, "KMSThrottling", Attempts},
 		{400, "KmsThrottled", Attempts},
+		{400, "KMS.ThrottlingException", Attempts},
 		{403, "OverLimit", Attempts},
 		{500, "InternalError", Attempts},
 		{503, "ServiceUnavailable", Attempts},
@@ -106,7 +107,7 @@ func TestLongOutageKeepsRetrying(t *testing.T) {
 }
 
 func TestThrottle(t *testing.T) {
-	for _, code := range []string{"Throttled", "ThrottledException", "Throttling", "KMSThrottling", "OverLimit", "RequestThrottled"} {
+	for _, code := range []string{"Throttled", "ThrottledException", "Throttling", "KMSThrottling", "KMS.ThrottlingException", "OverLimit", "RequestThrottled"} {
 		assert.True(t, Throttle(code), code)
 	}
 	assert.False(t, Throttle("AccessDenied"))

@@ -21,12 +21,13 @@ const (
 
 // unlisted are throttle codes that services send and that the SDK's own list lacks.
 var unlisted = map[string]struct{}{
-	"Throttled":              {}, // SNS, with status 429
-	"ThrottledException":     {},
-	"KMSThrottling":          {}, // SNS, encrypted topic
-	"KMSThrottlingException": {},
-	"KmsThrottled":           {}, // SQS, encrypted queue
-	"OverLimit":              {}, // SQS, too many messages in flight
+	"Throttled":               {}, // SNS, with status 429
+	"ThrottledException":      {},
+	"KMSThrottling":           {}, // SNS, encrypted topic
+	"KMSThrottlingException":  {},
+	"KmsThrottled":            {}, // SQS, encrypted queue
+	"KMS.ThrottlingException": {}, // the same, as SQS names it in the header that the SDK takes the code from
+	"OverLimit":               {}, // SQS, too many messages in flight
 }
 
 // Throttle says whether an error code asks the caller to slow down.
