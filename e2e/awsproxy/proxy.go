@@ -101,8 +101,10 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		forward.ServeHTTP(w, r)
 	case PartialBatch:
 		p.partial(w, r, body, at, rule)
+	case Skewed:
+		skewed(w, r, c, rule.Delay, forward)
 	default:
-		p.refuse(w, r, c, rule)
+		refuse(w, r, c, rule.saying(c))
 	}
 }
 

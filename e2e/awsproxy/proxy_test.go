@@ -85,7 +85,6 @@ func TestEveryServiceSpeaksItsOwnErrors(t *testing.T) {
 		"throttled":     {Throttled, "RequestThrottled", "ThrottlingException"},
 		"denied":        {Denied, "AccessDenied", "AccessDeniedException"},
 		"expired":       {Expired, "ExpiredToken", "ExpiredTokenException"},
-		"skewed":        {Skewed, "RequestTimeTooSkewed", "InvalidSignatureException"},
 		"key denied":    {KMSDenied, "KMS.AccessDeniedException", "KMSAccessDeniedException"},
 		"key throttled": {KMSThrottled, "KMS.ThrottlingException", "KMSThrottlingException"},
 	} {
@@ -102,6 +101,22 @@ func TestEveryServiceSpeaksItsOwnErrors(t *testing.T) {
 	s.proxy.Add(Rule{Op: "sqs:SendMessage", Fault: KMSDenied, Times: 1})
 	var denied *types.KmsAccessDenied
 	require.ErrorAs(t, s.send(t), &denied)
+}
+
+// The SDK corrects its clock by the server's and comes through; one that may not try again does not.
+func TestClockIsSkewed(t *testing.T) {
+	s := newStand(t)
+	s.fake.PutCluster("prod")
+	s.proxy.Add(Rule{Op: "*", Fault: Skewed, Delay: 20 * time.Minute})
+	assert.Equal(t, "InvalidSignatureException", codeOf(s.clusters(t)))
+	assert.Equal(t, "SignatureDoesNotMatch", codeOf(s.send(t)))
+	patient := ecs.NewFromConfig(awsfake.ConfigOf(s.proxy.URL, awsfake.DefaultRegion))
+	for range 3 {
+		out, err := patient.ListClusters(t.Context(), &ecs.ListClustersInput{})
+		require.NoError(t, err)
+		assert.Len(t, out.ClusterArns, 1)
+	}
+	assert.LessOrEqual(t, s.proxy.Count("ecs:ListClusters"), 1+3+1)
 }
 
 func TestBatchFailsInPart(t *testing.T) {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/bellbuoy/bellbuoy/e2e/awsfake"
 )
@@ -50,11 +49,6 @@ func sayingOf(f Fault, service string, c Call) saying {
 		return saying{pick("AccessDenied", "AuthorizationError", "AccessDeniedException"), status, message}
 	case Expired:
 		return saying{pick("ExpiredToken", "ExpiredToken", "ExpiredTokenException"), status, "The security token included in the request is expired"}
-	case Skewed:
-		now := time.Now().UTC()
-		message := fmt.Sprintf("Signature expired: %s is now earlier than %s (%s - 5 min.)",
-			stamp(now.Add(-time.Hour)), stamp(now.Add(-5*time.Minute)), stamp(now))
-		return saying{pick("RequestTimeTooSkewed", "RequestTimeTooSkewed", "InvalidSignatureException"), status, message}
 	case KMSDenied:
 		return saying{pick("KmsAccessDenied", "KMSAccessDenied", "KMSAccessDeniedException"), http.StatusBadRequest, "The ciphertext refers to a key that does not exist, or that you may not use."}
 	case KMSThrottled:
@@ -63,15 +57,18 @@ func sayingOf(f Fault, service string, c Call) saying {
 	return saying{code: "InternalFailure", status: http.StatusInternalServerError, message: "The request processing has failed."}
 }
 
-func stamp(t time.Time) string { return t.Format("20060102T150405Z") }
+// saying is what a rule makes the server say.
+func (r Rule) saying(c Call) saying {
+	service, _, _ := strings.Cut(c.Operation, ":")
+	said := sayingOf(r.Fault, service, c)
+	if r.Fault == Status {
+		said = saying{cmp.Or(r.Code, said.code), cmp.Or(r.HTTPStatus, http.StatusBadRequest), cmp.Or(r.Message, said.message)}
+	}
+	return said
+}
 
 // refuse answers in the place of the server, in the protocol of the caller.
-func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, c Call, rule Rule) {
-	service, _, _ := strings.Cut(c.Operation, ":")
-	said := sayingOf(rule.Fault, service, c)
-	if rule.Fault == Status {
-		said = saying{cmp.Or(rule.Code, said.code), cmp.Or(rule.HTTPStatus, http.StatusBadRequest), cmp.Or(rule.Message, said.message)}
-	}
+func refuse(w http.ResponseWriter, r *http.Request, c Call, said saying) {
 	fault := "Sender"
 	if said.status >= http.StatusInternalServerError {
 		fault = "Receiver"
@@ -88,7 +85,7 @@ func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, c Call, rule Rule
 	}
 	kind := said.code
 	w.Header().Set("Content-Type", r.Header.Get("Content-Type"))
-	if service == "sqs" {
+	if strings.HasPrefix(c.Operation, "sqs:") {
 		kind = "com.amazonaws.sqs#" + kind
 		w.Header().Set("X-Amzn-Query-Error", awsfake.QueryCode(said.code)+";"+fault)
 	}

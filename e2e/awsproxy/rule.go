@@ -25,14 +25,17 @@ const (
 	// PartialBatch keeps every other entry of an SQS batch from the server and tells that it failed, with
 	// the rule's Code or InternalError.
 	PartialBatch
-	// Throttled, Denied (by IAM), Expired (the session), Skewed (the clock), KMSDenied and KMSThrottled are
-	// what the called service says in these cases.
+	// Throttled, Denied (by IAM), Expired (the session), KMSDenied and KMSThrottled are what the called
+	// service says in these cases.
 	Throttled
 	Denied
 	Expired
-	Skewed
 	KMSDenied
 	KMSThrottled
+	// Skewed is a server whose clock is the rule's Delay ahead of the caller's, or an hour: what is signed more
+	// than five minutes off is refused, the rest is forwarded. The SDK learns the server's time from the
+	// refusal and signs anew, unless it may not try again.
+	Skewed
 )
 
 // Rule makes calls fail.
