@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -13,12 +14,15 @@ const (
 	codeWrongRevision = 10071
 	// markTTL is how long watchers that were away can see that a key was deleted.
 	markTTL = time.Hour
+
+	operationHeader = "KV-Operation"
 )
 
 // Bucket holds small values by key. Keys are of [A-Za-z0-9_=/.-]; event.Token makes a part of a key of
 // any name.
 type Bucket struct {
 	name string
+	bus  *Bus
 	kv   jetstream.KeyValue
 }
 
@@ -28,7 +32,7 @@ func (b *Bus) Bucket(ctx context.Context, name string) (*Bucket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open bucket %s: %w", bucketPrefix+name, errors.Join(err, b.refused()))
 	}
-	return &Bucket{name: bucketPrefix + name, kv: kv}, nil
+	return &Bucket{name: bucketPrefix + name, bus: b, kv: kv}, nil
 }
 
 // Get returns the value and its revision, or revision 0 if there is none.
@@ -104,6 +108,49 @@ func (k *Bucket) Keys(ctx context.Context, filter string) ([]string, error) {
 		return nil, k.wrap("list", filter, err)
 	}
 	return keys, nil
+}
+
+// Each calls do for every value whose key matches the filter, such as prod.docker.>; an empty one means all.
+// They come in the order in which they were written, without a question for each; one that is written meanwhile
+// comes as it was, as it is, or both. do may keep the value. Its first error ends the call and is returned.
+func (k *Bucket) Each(ctx context.Context, filter string, do func(key string, value []byte, revision uint64) error) error {
+	if filter == "" {
+		filter = ">"
+	}
+	stream, root := "KV_"+k.name, "$KV."+k.name+"."
+	consumer, err := k.bus.js.OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{
+		FilterSubjects: []string{root + filter}, DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy,
+	})
+	if err != nil {
+		return k.wrap("read all of", filter, err)
+	}
+	defer k.bus.forget(ctx, stream, consumer)
+	if consumer.CachedInfo().NumPending == 0 {
+		return nil
+	}
+	messages, err := consumer.Messages()
+	if err != nil {
+		return k.wrap("read all of", filter, err)
+	}
+	defer messages.Stop()
+	for {
+		msg, err := next(ctx, messages, false)
+		if err != nil || msg == nil {
+			return err
+		}
+		meta, err := msg.Metadata()
+		if err != nil {
+			return k.wrap("read all of", filter, err)
+		}
+		if h := msg.Headers(); h.Get(operationHeader) == "" && h.Get(jetstream.MarkerReasonHeader) == "" { // else it was deleted
+			if err := do(strings.TrimPrefix(msg.Subject(), root), msg.Data(), meta.Sequence.Stream); err != nil {
+				return err
+			}
+		}
+		if meta.NumPending == 0 {
+			return nil
+		}
+	}
 }
 
 func (k *Bucket) wrap(verb, key string, err error) error {

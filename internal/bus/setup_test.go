@@ -46,7 +46,7 @@ func TestSetupMakesEverythingOnce(t *testing.T) {
 	first := configs(t, js)
 	assert.ElementsMatch(t, []string{
 		"BELLBUOY_EVENTS", "BELLBUOY_DLQ", "BELLBUOY_ADVISORY", "KV_BELLBUOY_STATE", "KV_BELLBUOY_INCIDENTS",
-		"KV_BELLBUOY_ACTIONS", "KV_BELLBUOY_SILENCES", "KV_BELLBUOY_CURSORS",
+		"KV_BELLBUOY_ACTIONS", "KV_BELLBUOY_SILENCES", "KV_BELLBUOY_CURSORS", "KV_BELLBUOY_VERSIONS",
 	}, keys(first))
 
 	events := first["BELLBUOY_EVENTS"]
@@ -106,7 +106,7 @@ func TestSetupRaisesWhatIsSafeAndReportsDrift(t *testing.T) {
 	}, drift.Drifts)
 	require.ErrorContains(t, drift, "BELLBUOY_EVENTS: allow_rollup_hdrs is true, must be false")
 	got := configs(t, js)
-	assert.Len(t, got, 8, "the rest was made all the same")
+	assert.Len(t, got, 9, "the rest was made all the same")
 	assert.Equal(t, 7*24*time.Hour, got[bus.EventsStream].MaxAge)
 	assert.Contains(t, got[bus.EventsStream].Subjects, "bellbuoy.retry.v1.>")
 	assert.True(t, got[bus.EventsStream].AllowAtomicPublish)

@@ -2,6 +2,8 @@ package bus_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -200,4 +202,73 @@ func TestUndecodableDeadLetter(t *testing.T) {
 	list, err = b.DeadLetters().List(ctx, 10)
 	require.NoError(t, err)
 	require.ErrorContains(t, b.DeadLetters().Redrive(ctx, list[0].Seq), `route "gone" has no consumer`)
+}
+
+func TestEachValueOfABucket(t *testing.T) {
+	ctx := t.Context()
+	k, err := bustest.New(t).Bucket(ctx, bus.VersionsBucket)
+	require.NoError(t, err)
+	values := func(filter string) map[string]string {
+		out := map[string]string{}
+		require.NoError(t, k.Each(ctx, filter, func(key string, value []byte, revision uint64) error {
+			assert.Positive(t, revision)
+			out[key] = string(value)
+			return nil
+		}))
+		return out
+	}
+	assert.Empty(t, values(""), "an empty bucket ends at once")
+	revisions := map[string]uint64{}
+	for i := range 2000 { // more than the client holds back
+		key := fmt.Sprintf("t.%d.%d", i%2, i)
+		revisions[key], _, err = k.Put(ctx, key, []byte(key), 0)
+		require.NoError(t, err)
+	}
+	_, _, err = k.Put(ctx, "t.1.1", []byte("new"), revisions["t.1.1"])
+	require.NoError(t, err)
+	_, err = k.Delete(ctx, "t.1.3", revisions["t.1.3"])
+	require.NoError(t, err)
+	assert.Len(t, values(""), 1999)
+	odd := values("t.1.>")
+	assert.Len(t, odd, 999)
+	assert.Equal(t, "new", odd["t.1.1"])
+	assert.NotContains(t, odd, "t.1.3")
+	assert.Empty(t, values("x.*"))
+
+	enough := errors.New("enough")
+	require.ErrorIs(t, k.Each(ctx, "", func(string, []byte, uint64) error { return enough }), enough)
+	ended, cancel := context.WithCancel(ctx)
+	n := 0
+	err = k.Each(ended, "", func(string, []byte, uint64) error {
+		if n++; n == 5 {
+			cancel()
+		}
+		return nil
+	})
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+// What is written while a bucket is read is not missed for it.
+func TestEachMissesNothingThatIsWrittenMeanwhile(t *testing.T) {
+	ctx := t.Context()
+	k, err := bustest.New(t).Bucket(ctx, bus.VersionsBucket)
+	require.NoError(t, err)
+	revisions := map[string]uint64{}
+	for i := range 400 {
+		key := fmt.Sprintf("t.%d", i)
+		revisions[key], _, err = k.Put(ctx, key, []byte("old"), 0)
+		require.NoError(t, err)
+	}
+	seen := map[string]bool{}
+	require.NoError(t, k.Each(ctx, "", func(key string, _ []byte, _ uint64) error {
+		if len(seen) == 0 { // moves the newest, and two that were on their way, behind them
+			for _, key := range []string{"t.0", "t.1", "t.399"} {
+				_, _, err := k.Put(ctx, key, []byte("new"), revisions[key])
+				require.NoError(t, err)
+			}
+		}
+		seen[key] = true
+		return nil
+	}))
+	assert.Len(t, seen, 400)
 }

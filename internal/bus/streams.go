@@ -30,6 +30,7 @@ const (
 	ActionsBucket   = "ACTIONS"
 	SilencesBucket  = "SILENCES"
 	CursorsBucket   = "CURSORS"
+	VersionsBucket  = "VERSIONS"
 )
 
 const (
@@ -71,6 +72,9 @@ func assets(replicas int) []jetstream.StreamConfig {
 		bucket(ActionsBucket, "claims and budgets of restart handlers", replicas, 8*day),
 		bucket(SilencesBucket, "who is not told what until when", replicas, 400*day),
 		bucket(CursorsBucket, "how far each collector has read", replicas, 0),
+		// What is still wanted is written again before its time. What has ended must outlive every event of it
+		// that may come late.
+		bucket(VersionsBucket, "what has been told of each ECS task, by version", replicas, 7*day),
 	}
 }
 
