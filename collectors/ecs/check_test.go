@@ -25,8 +25,8 @@ func letsIn(service, queue, source string) string {
 		service, queue, source)
 }
 
-// checked returns a config whose queue is a stand-in's, behind what may refuse.
-func checked(t *testing.T) (Config, *awsfake.Queue, *trouble) {
+// environment has keys, no files, no region and no metadata service.
+func environment(t *testing.T) {
 	t.Helper()
 	for name, value := range map[string]string{
 		"AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_EC2_METADATA_DISABLED": "true",
@@ -34,6 +34,12 @@ func checked(t *testing.T) (Config, *awsfake.Queue, *trouble) {
 	} {
 		t.Setenv(name, value)
 	}
+}
+
+// checked returns a config whose queue is a stand-in's, behind what may refuse.
+func checked(t *testing.T) (Config, *awsfake.Queue, *trouble) {
+	t.Helper()
+	environment(t)
 	fake := awsfake.New(awsfake.Options{})
 	p := &trouble{next: fake}
 	server := httptest.NewServer(p)

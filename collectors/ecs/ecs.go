@@ -73,26 +73,10 @@ func New(cfg Config, deps Deps) (*Collector, error) {
 	return &Collector{cfg: cfg, deps: deps, table: slices.Clone(deps.Rules), aws: loaded, metrics: m}, nil
 }
 
-// applier is what the intake needs of the machine.
-type applier interface {
-	// load reads what is saved; it is called once, before handle.
-	load(ctx context.Context) error
-	// handle returns nil after all that follows from a fact was told and saved.
-	handle(ctx context.Context, f *fact, tell func(context.Context, out) error) error
-}
-
-// newIntake returns the intake of one run.
-func (c *Collector) newIntake(api queueAPI, m applier, read func([]byte) (*fact, error), restored func(collectors.Gap)) *intake {
-	a := c.cfg.address()
-	return &intake{
-		queue:   &queue{api: api, url: c.cfg.QueueURL, name: "queue " + a.name, metrics: c.metrics},
-		pollers: c.cfg.Pollers, gate: newGate(),
-		sight:     &sight{reporter: c.deps.Reporter, engine: "Amazon ECS " + c.cfg.region() + " of " + a.account, restored: restored},
-		read:      read,
-		handle:    m.handle,
-		answers:   c.answers,
-		publisher: c.deps.Publisher, letters: c.deps.Quarantine,
-		name: c.deps.Name, metrics: c.metrics, logger: c.deps.Logger,
+// renew forgets the credentials in use: what lent them may lend others.
+func (c *Collector) renew() {
+	if cache, ok := c.aws.Credentials.(*aws.CredentialsCache); ok {
+		cache.Invalidate()
 	}
 }
 
@@ -109,7 +93,6 @@ func (c *Collector) answers(ctx context.Context) error {
 
 // Run watches until ctx ends. It returns an error if what was saved can't be read.
 func (c *Collector) Run(ctx context.Context) error {
-	defer c.metrics.gate.Set(0)
 	<-ctx.Done()
 	return nil
 }

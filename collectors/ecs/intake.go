@@ -56,6 +56,8 @@ type intake struct {
 	read func(body []byte) (*fact, error)
 	// handle returns nil after all that follows from a fact was told and saved.
 	handle func(ctx context.Context, f *fact, tell func(context.Context, out) error) error
+	// renew forgets credentials that AWS refuses, so that the next call asks for new ones.
+	renew func()
 	// answers returns nil if the bucket answers.
 	answers   func(ctx context.Context) error
 	publisher collectors.Publisher
@@ -85,7 +87,7 @@ func (in *intake) poll(ctx context.Context) {
 			if ctx.Err() != nil {
 				return
 			}
-			in.sight.failed(err)
+			in.failed(err)
 			wait = 0
 			if delay.Wait(ctx) != nil {
 				return
@@ -99,6 +101,22 @@ func (in *intake) poll(ctx context.Context) {
 			in.batch(ctx, messages)
 		}
 	}
+}
+
+// failed notes that a receive was refused.
+func (in *intake) failed(err error) {
+	in.sight.failed(err)
+	in.renewed(err)
+}
+
+// renewed reports whether a call was refused for its credentials, of which the next call asks for new ones.
+func (in *intake) renewed(err error) bool {
+	var r *refusal
+	if !errors.As(err, &r) || r.reason != reasonCredentials {
+		return false
+	}
+	in.renew()
+	return true
 }
 
 // batch settles messages and deletes them, or gives them back. If the stream refuses one, it returns after it
@@ -351,6 +369,9 @@ func (in *intake) quarantine(ctx context.Context, m *message) (verdict, error) {
 
 func (in *intake) remove(ctx context.Context, messages []*message) {
 	err := in.queue.remove(ctx, messages)
+	if in.renewed(err) {
+		err = in.queue.remove(ctx, messages)
+	}
 	if in.deletes.changed(err) && err != nil {
 		in.logger.Warn("messages not deleted, they come again as duplicates", "err", err)
 	}

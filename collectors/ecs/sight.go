@@ -17,8 +17,8 @@ const blindAfter = 3
 type sight struct {
 	reporter collectors.Reporter
 	engine   string
-	// restored is called with each blindness that is over; it does not block. Its gap's From is zero at the
-	// first sight.
+	// restored is called with each blindness that is over; it does not block. Its gap's From is zero if the
+	// queue was not seen before.
 	restored func(collectors.Gap)
 
 	mu        sync.Mutex // guards what follows
@@ -106,9 +106,11 @@ func (s *sight) tell() {
 		return // not answered, and not yet given up
 	case !s.connected:
 		gap := collectors.Gap{From: s.covered, To: now, Reason: s.reason}
-		s.connected, s.told = true, ""
+		s.connected, s.told, s.reason = true, "", ""
 		s.report(nil)
-		s.restored(gap)
+		if gap.Reason != "" {
+			s.restored(gap)
+		}
 	}
 	s.covered = now
 }
