@@ -35,10 +35,12 @@ type Rule struct {
 	Confidence event.Confidence
 	Initiator  string
 	Expected   bool
-	// Say is a sentence with Placeholders.
-	Say string
+	// Say is a sentence with Placeholders, Next what to do first.
+	Say, Next string
 
-	own bool // a user's
+	own   bool                   // a user's
+	batch bool                   // expected where AWS Batch runs the task
+	from  func(*Evidence) source // where the stop came from; nil is the reason of the stop
 }
 
 // Table is a list of rows; the first that matches wins.
@@ -109,13 +111,17 @@ func (r *Rule) matches(e *Evidence) bool {
 }
 
 func (r *Rule) cause(e *Evidence) event.Cause {
-	c := event.Cause{
-		Class: r.Class, Confidence: r.Confidence, Initiator: r.Initiator, Expected: r.Expected,
-		Say: fill(r.Say, e), Evidence: evidence(e), Rule: r.Name,
+	if e.from = e.stopText(); r.from != nil {
+		e.from = r.from(e)
 	}
-	if c.Confidence == event.Fact && e.CodeFrom != "" {
+	c := event.Cause{
+		Class: r.Class, Confidence: r.Confidence, Initiator: r.Initiator, InitiatorName: e.initiatorName(r), Expected: r.Expected,
+		Say: fill(r.Say, e), Evidence: evidence(e), Rule: r.Name, Next: fill(r.Next, e), Container: e.container(), Token: e.token(),
+	}
+	if c.Confidence == event.Fact && (e.CodeFrom != "" || e.unsure(r)) {
 		c.Confidence = event.Likely // read from a place that may be wrong
 	}
+	c.Expected = c.Expected || r.batch && e.ofBatch()
 	return c
 }
 

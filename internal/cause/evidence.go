@@ -80,24 +80,31 @@ type Evidence struct {
 	// out-of-memory kill can't be known.
 	RuntimeDown bool
 
-	// StopCode is the platform's word for the kind of stop and StopReason its text, as ECS has them.
+	// StopCode is the platform's word for the kind of stop and StopReason its text, as ECS has them. Texts of a
+	// platform may hold what a stranger wrote; their secrets are to be taken out before.
 	StopCode, StopReason string
 	// Parts are the containers of a task that has several, or whose platform tells of each: the one that the
 	// stop came from first, as far as that is known.
 	Parts []Part
 	// Draining says that its host was being drained or scaled in when it ended.
 	Draining bool
+	// FailedAttachment is the platform's word for what it could not attach to the task, such as
+	// ElasticBlockStorage or ElasticNetworkInterface.
+	FailedAttachment string
 	// Requester is who asked for the stop by name, Deployment the one that replaced it or scaled it in, and
 	// Host where it ran; each is empty if it is not known.
 	Requester, Deployment, Host string
 
 	notes []string // of rows that failed
 	names *names   // what a user's rows see, made for the first of them
+
+	seenPlatform *platform // what the platform's texts come to, made for the first row that asks
+	from         source    // where the stop came from, set by the row that matched
 }
 
 // Part is one container of a task.
 type Part struct {
-	Name string
+	Name, Image string
 	// ExitCode is nil if it never ran or nobody knows.
 	ExitCode *int64
 	// Reason is the platform's text about it.

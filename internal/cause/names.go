@@ -1,11 +1,16 @@
 package cause
 
-import "reflect"
+import (
+	"reflect"
+	"slices"
+
+	"github.com/bellbuoy/bellbuoy/internal/redact"
+)
 
 // names are what a user's condition may use. The tag means is for the reference. What is not known is
 // empty: "" or false or 0, unless the tag says otherwise.
 type names struct {
-	Scope    string            `expr:"scope" means:"the compose project, containerd namespace or the like"`
+	Scope    string            `expr:"scope" means:"the compose project, containerd namespace, ECS cluster or the like"`
 	Workload string            `expr:"workload" means:"what the task is a replica of; a lone container's own name"`
 	Revision string            `expr:"revision" means:"what makes two runs of the workload different, such as a config hash"`
 	Name     string            `expr:"name" means:"the task's name"`
@@ -16,23 +21,34 @@ type names struct {
 	Signal   string   `expr:"signal" means:"the signal that the exit code stands for, such as SIGKILL"`
 	Ran      float64  `expr:"ran" means:"seconds from start to stop; 0 if not known"`
 	OOM      bool     `expr:"oom" means:"an out-of-memory kill was seen in this run, of whichever process"`
-	Kills    []string `expr:"kills" means:"the signals that were sent through the API in this run, in order, such as SIGTERM; always empty on containerd"`
+	Kills    []string `expr:"kills" means:"the signals that were sent through the API in this run, in order, such as SIGTERM; always empty on containerd and ECS"`
 
 	Requested   bool `expr:"requested" means:"somebody asked it to stop"`
 	StopEvent   bool `expr:"stop_event" means:"the runtime reported a completed stop request"`
 	Removed     bool `expr:"removed" means:"it was removed right after"`
 	AutoRemove  bool `expr:"auto_remove" means:"its removal was asked for at creation (--rm)"`
 	Replaced    bool `expr:"replaced" means:"a deploy put another task in its place"`
-	Service     bool `expr:"service" means:"an orchestrator such as swarm runs it"`
+	Service     bool `expr:"service" means:"an orchestrator such as swarm or an ECS service runs it"`
 	ScaledIn    bool `expr:"scaled_in" means:"its service wants fewer tasks than before"`
 	OwnAction   bool `expr:"own_action" means:"a restart handler of Bellbuoy was acting on it"`
 	Shutdown    bool `expr:"shutdown" means:"the host or its runtime went down"`
 	Unseen      bool `expr:"unseen" means:"nobody saw it end; the state afterwards tells"`
 	RuntimeDown bool `expr:"runtime_down" means:"it ended while the runtime was down"`
 
-	StartFailed   bool   `expr:"start_failed" means:"no process was started"`
-	Error         string `expr:"error" means:"the runtime's own words for a failed start"`
-	Unhealthy     bool   `expr:"unhealthy" means:"its health probe failed when it ended"`
+	StartFailed bool     `expr:"start_failed" means:"no process was started"`
+	Error       string   `expr:"error" means:"the runtime's own words for a failed start"`
+	Unhealthy   bool     `expr:"unhealthy" means:"its health probe failed when it ended"`
+	StopCode    string   `expr:"stop_code" means:"the kind of stop in ECS's words, such as EssentialContainerExited"`
+	StopReason  string   `expr:"stop_reason" means:"the text of ECS about the stop"`
+	Reasons     []string `expr:"reasons" means:"the texts of ECS about the containers that have one, such as CannotPullContainerError: …"`
+	Token       string   `expr:"token" means:"the name of the error that the first of these texts with one begins with, such as CannotPullContainerError"`
+	Containers  []string `expr:"containers" means:"the names of the task's containers on ECS"`
+	ExitCodes   []int    `expr:"exit_codes" means:"their exit codes in the same order, -1 for one that can't be known; exit_code is the one that decides"`
+	Draining    bool     `expr:"draining" means:"its host was being drained or scaled in"`
+	Requester   string   `expr:"requester" means:"who asked ECS for the stop, as CloudTrail tells"`
+	Deployment  string   `expr:"deployment" means:"the ECS deployment that replaced it or scaled it in"`
+	Host        string   `expr:"host" means:"the EC2 or container instance that it ran on"`
+
 	RestartPolicy string `expr:"restart_policy" means:"the runtime's own, such as always or on-failure:3"`
 	Restarts      int    `expr:"restarts" means:"how often that policy has restarted it"`
 }
@@ -60,6 +76,9 @@ func typeName(t reflect.Type) string {
 	case reflect.Float64:
 		return "number"
 	case reflect.Slice:
+		if t.Elem().Kind() == reflect.Int {
+			return "list of whole numbers"
+		}
 		return "list of text"
 	case reflect.Map:
 		return "text by name"
@@ -87,11 +106,45 @@ func namesOf(e *Evidence) *names {
 		StartFailed: e.StartFailed, Error: e.StateError, Unhealthy: e.Unhealthy,
 		RestartPolicy: e.RestartPolicy, Restarts: int(e.Restarts),
 	}
-	if e.ExitCode != nil {
-		n.ExitCode, n.Signal = int(*e.ExitCode), SignalOf(*e.ExitCode)
+	if c := e.decisive(); c != nil {
+		n.ExitCode, n.Signal = int(*c), SignalOf(*c)
+	}
+	if e.told() {
+		n.platform(e)
 	}
 	for i, k := range e.Kills {
 		n.Kills[i] = SignalName(k.Signal)
 	}
 	return n
+}
+
+// platform adds what only a platform such as ECS tells, and reads from it what other runtimes record.
+func (n *names) platform(e *Evidence) {
+	n.StopCode, n.StopReason, n.Token = e.StopCode, e.stopText().text, e.token()
+	n.Draining, n.Requester, n.Deployment, n.Host = e.Draining, e.Requester, e.deployment(), e.Host
+	for i := range e.Parts {
+		p := &e.Parts[i]
+		code := -1
+		if p.ExitCode != nil {
+			code = int(*p.ExitCode)
+		}
+		n.Containers, n.ExitCodes = append(n.Containers, p.Name), append(n.ExitCodes, code)
+		if p.Reason != "" {
+			n.Reasons = append(n.Reasons, redact.Clean(p.Reason[:min(len(p.Reason), maxText)]))
+		}
+	}
+	n.OOM = n.OOM || e.saidMemory()
+	n.Requested = n.Requested || e.askedByPlatform()
+	n.StartFailed = e.failedToStart()
+	if n.StartFailed && n.Error == "" {
+		n.Error = anyText(e).text
+	}
+}
+
+// askedByPlatform reports a stop that somebody asked ECS for, or that ECS itself wanted.
+func (e *Evidence) askedByPlatform() bool {
+	if e.StopCode != "" {
+		return e.stopCodeIs(codeUser, codeScheduler, codeSpot, codeNotice, codeHealth)
+	}
+	return slices.ContainsFunc([]phrase{byUserWords, scalingWords, spotWords, hostWords, maintenanceWords, elbWords, containerWords, deregisterWords}, e.stopSays)
 }

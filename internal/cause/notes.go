@@ -3,13 +3,19 @@ package cause
 import (
 	"strconv"
 	"strings"
+
+	"github.com/bellbuoy/bellbuoy/internal/redact"
 )
 
 // evidence lists what is known, most telling first, for people.
 func evidence(e *Evidence) []string {
 	n := make(notes, 0, usual+len(e.notes))
 	n.requests(e)
-	n.ending(e)
+	if e.told() {
+		n.platform(e)
+	} else {
+		n.ending(e)
+	}
 	n.circumstances(e)
 	return append(n, e.notes...)
 }
@@ -72,11 +78,59 @@ func (n *notes) ending(e *Evidence) {
 	n.add(e.RuntimeDown, "the runtime was down, so no event told of it and an out-of-memory kill can't be known")
 }
 
+// platform is what the platform told, as it was, and every exit code.
+func (n *notes) platform(e *Evidence) {
+	const (
+		parts  = 12
+		length = 400
+	)
+	n.add(e.Draining, "its host was being drained or scaled in")
+	if e.StopCode != "" {
+		n.add(true, "stop code "+redact.Clean(e.StopCode))
+	}
+	if text := e.stopText().text; text != "" {
+		n.add(true, "the platform said: "+start(text, length))
+	}
+	if e.FailedAttachment != "" {
+		n.add(true, "could not be attached: "+redact.Clean(e.FailedAttachment))
+	}
+	for i := range e.Parts[:min(len(e.Parts), parts)] {
+		n.add(true, e.Parts[i].note(length))
+	}
+	if len(e.Parts) > parts {
+		n.add(true, "and "+strconv.Itoa(len(e.Parts)-parts)+" more containers")
+	}
+	if len(e.Parts) == 0 && e.ExitCode != nil {
+		n.add(true, Meaning(*e.ExitCode))
+	}
+	n.add(e.ofBatch(), "AWS Batch runs it, and judges and repeats it itself")
+	n.add(e.Unseen && e.platform().end.code == nil, "no event told of it")
+}
+
+// note says how a container ended, such as "container app (essential): exit code 1; OutOfMemoryError: …".
+func (p *Part) note(length int) string {
+	text := "container " + redact.Clean(p.Name)
+	switch {
+	case p.Essential == nil:
+	case *p.Essential:
+		text += " (essential)"
+	default:
+		text += " (not essential)"
+	}
+	if text += ": no exit code"; p.ExitCode != nil {
+		text = strings.TrimSuffix(text, "no exit code") + Meaning(*p.ExitCode)
+	}
+	if p.Reason != "" {
+		text += "; " + start(strings.TrimSpace(redact.Clean(p.Reason[:min(len(p.Reason), maxText)])), length)
+	}
+	return text
+}
+
 func (n *notes) circumstances(e *Evidence) {
 	if e.Unhealthy {
 		n.add(true, "the health probe had failed for "+Duration(e.UnhealthyFor))
 	}
-	n.add(e.Unseen, "no event told of it: it happened while nobody could see")
+	n.add(e.Unseen && !e.told(), "no event told of it: it happened while nobody could see")
 	n.add(e.Restarted && e.PolicyRestarted, "the restart policy had started another run by then")
 	n.add(e.Restarted && !e.PolicyRestarted, "another run had been started by then, not by the restart policy")
 	if e.Ran > 0 {

@@ -17,7 +17,7 @@ import (
 type Row struct {
 	// Name is shown in the cause; empty is the condition.
 	Name string `yaml:"name"`
-	// Runtime is docker or containerd; empty is every runtime.
+	// Runtime is docker, containerd or ecs; empty is every runtime.
 	Runtime string `yaml:"runtime"`
 	// When is a condition over the Names.
 	When string `yaml:"when"`
@@ -30,6 +30,8 @@ type Row struct {
 	Expected  bool   `yaml:"expected"`
 	// Say is one sentence with Placeholders.
 	Say string `yaml:"say"`
+	// Next is what to do first, in one sentence with Placeholders; empty is nothing.
+	Next string `yaml:"next"`
 }
 
 // DefaultRow returns what holds where a row does not say otherwise.
@@ -41,7 +43,7 @@ func DefaultRow() Row {
 // such a stop.
 var families = map[string]string{
 	"exit": byApp, "oom": byHost, "start": byRuntime, "health": byUnknown, "user": byUser, "scheduler": byScheduler,
-	"deploy": byScheduler, "host": byHost, "spot": "platform", "infra": "platform", "unknown": byUnknown,
+	"deploy": byScheduler, "host": byHost, "spot": byPlatform, "infra": byPlatform, "unknown": byUnknown,
 }
 
 const maxSentence = 500
@@ -72,15 +74,15 @@ func (r Row) Validate() error {
 func (r Row) Rule() (Rule, error) {
 	name := event.UserRule + title(cmp.Or(r.Name, r.When))
 	rule := Rule{
-		Name: name, Class: r.Class, Confidence: event.Confidence(r.Confidence), Expected: r.Expected, Say: r.Say,
+		Name: name, Class: r.Class, Confidence: event.Confidence(r.Confidence), Expected: r.Expected, Say: r.Say, Next: r.Next,
 		Initiator: cmp.Or(r.Initiator, families[family(r.Class)], byUnknown), own: true,
 	}
 	errs := []error{
-		oneOfWords("runtime", r.Runtime, "", string(event.Docker), string(event.Containerd)),
+		oneOfWords("runtime", r.Runtime, "", string(event.Docker), string(event.Containerd), string(event.ECS)),
 		checkClass(r.Class),
 		oneOfWords("confidence", r.Confidence, string(event.Fact), string(event.Likely), string(event.Guess)),
-		oneOfWords("initiator", r.Initiator, "", byApp, byRuntime, byUser, byHost, "platform", byScheduler, byUnknown),
-		checkSay(r.Say),
+		oneOfWords("initiator", r.Initiator, "", byApp, byRuntime, byUser, byHost, byPlatform, byScheduler, byUnknown),
+		checkSay(r.Say), checkNext(r.Next),
 	}
 	if strings.TrimSpace(r.When) == "" {
 		return rule, errors.Join(append(errs, fault.At("when", "a row needs a condition, such as exit_code == 42"))...)
@@ -165,19 +167,31 @@ func slip(a, b string) bool {
 var braces = regexp.MustCompile(`\{[^{}]*\}?`)
 
 func checkSay(say string) error {
-	switch {
-	case strings.TrimSpace(say) == "":
+	if strings.TrimSpace(say) == "" {
 		return fault.At("say", "a row needs a sentence; leave the key out for %q", DefaultRow().Say)
+	}
+	return checkSentence("say", say)
+}
+
+func checkNext(next string) error {
+	if next == "" {
+		return nil
+	}
+	return checkSentence("next", next)
+}
+
+func checkSentence(path, say string) error {
+	switch {
 	case len(say) > maxSentence:
-		return fault.At("say", "the sentence has %d bytes; %d are allowed", len(say), maxSentence)
+		return fault.At(path, "the sentence has %d bytes; %d are allowed", len(say), maxSentence)
 	case redact.Clean(say) != say:
-		return fault.At("say", "the sentence must be one line without control characters and blanks at its end")
+		return fault.At(path, "the sentence must be one line without control characters and blanks at its end")
 	}
 	var errs []error
 	for _, found := range braces.FindAllString(say, -1) {
 		word := strings.Trim(found, "{}")
 		if found != "{"+word+"}" || !slices.Contains(Placeholders(), word) {
-			errs = append(errs, fault.At("say", "unknown placeholder %s%s", found, fault.DidYouMean(word, Placeholders())))
+			errs = append(errs, fault.At(path, "unknown placeholder %s%s", found, fault.DidYouMean(word, Placeholders())))
 		}
 	}
 	return errors.Join(errs...)

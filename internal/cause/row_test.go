@@ -126,7 +126,7 @@ func TestFaultsOfARow(t *testing.T) {
 		"handler":        {func(r *cause.Row) { r.Class = "handler.restart" }, "handler is kept"},
 		"confidence":     {func(r *cause.Row) { r.Confidence = "certain" }, `confidence: "certain" is not one of fact, likely, guess`},
 		"initiator":      {func(r *cause.Row) { r.Initiator = "usr" }, `initiator: "usr" is not one of app, runtime, user, host, platform, scheduler, unknown; did you mean "user"?`},
-		"runtime":        {func(r *cause.Row) { r.Runtime = "dokcer" }, `runtime: "dokcer" is not one of docker, containerd; did you mean "docker"?`},
+		"runtime":        {func(r *cause.Row) { r.Runtime = "dokcer" }, `runtime: "dokcer" is not one of docker, containerd, ecs; did you mean "docker"?`},
 		"placeholder":    {func(r *cause.Row) { r.Say = "went away {cod}" }, `say: unknown placeholder {cod}; did you mean "code"?`},
 		"open brace":     {func(r *cause.Row) { r.Say = "went away {code" }, "say: unknown placeholder {code"},
 		"empty sentence": {func(r *cause.Row) { r.Say = "" }, `say: a row needs a sentence; leave the key out for "{code}{after}"`},

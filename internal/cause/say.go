@@ -5,10 +5,18 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/bellbuoy/bellbuoy/internal/redact"
 )
 
 // Placeholders are what a sentence may contain in braces.
-func Placeholders() []string { return []string{"code", "signal", "after", "error", "sent", "policy"} }
+func Placeholders() []string {
+	return []string{
+		"code", "signal", "after", "error", "sent", "policy",
+		"meaning", "ending", "reason", "in", "by", "image", "host",
+		"asked", "secret", "group", "endpoint", "resource", "command",
+	}
+}
 
 func fill(say string, e *Evidence) string {
 	before, rest, found := strings.Cut(say, "{")
@@ -31,27 +39,125 @@ func fill(say string, e *Evidence) string {
 
 // value is what stands for a placeholder.
 func value(name string, e *Evidence) string {
-	switch {
-	case name == "code" && e.ExitCode == nil:
-		return "an unknown exit code"
-	case name == "code":
-		return "exit code " + strconv.FormatInt(*e.ExitCode, 10)
-	case name == "signal" && e.ExitCode != nil:
-		return cmp.Or(SignalOf(*e.ExitCode), "a signal")
-	case name == "signal":
-		return "a signal"
-	case name == "after" && e.Ran > 0:
-		return " after " + Duration(e.Ran)
-	case name == "sent" && len(e.Kills) > 0:
-		return " (" + sent(e.Kills) + ")"
-	case name == "policy":
+	switch name {
+	case "code":
+		return codeOf(e)
+	case "signal":
+		return signalOf(e)
+	case "after":
+		return unlessEmpty(e.Ran > 0, func() string { return " after " + Duration(e.Ran) })
+	case "sent":
+		return unlessEmpty(len(e.Kills) > 0, func() string { return " (" + sent(e.Kills) + ")" })
+	case "policy":
 		return cmp.Or(e.RestartPolicy, "no")
-	case name == "error":
+	case "error":
 		return cmp.Or(strings.TrimSpace(e.StateError), "no reason given")
-	case name == "after" || name == "sent":
-		return ""
+	}
+	if found, ok := e.named(name); ok {
+		return found
 	}
 	return "{" + name + "}"
+}
+
+// named is what stands for the placeholders of a platform's own words.
+func (e *Evidence) named(name string) (string, bool) {
+	switch name {
+	case "meaning":
+		return meaningOf(e), true
+	case "ending":
+		return e.obeyed(), true
+	case "reason":
+		return e.reason(), true
+	case "in":
+		return behind(" in container ", e.container()), true
+	case "by":
+		return behind(" by ", redact.Clean(e.Requester)), true
+	case "asked":
+		return e.asking(), true
+	case "image":
+		return e.theImage(), true
+	case "host":
+		return e.theHost(), true
+	case "secret":
+		return e.theSecret(), true
+	case "group":
+		return e.theGroup(), true
+	case "endpoint":
+		return cmp.Or(named(endpointIn, e.from.text), "an AWS endpoint"), true
+	case "resource":
+		return cmp.Or(behind("no ", named(resourceIn, e.from.text)), e.reason()), true
+	case "command":
+		return behind(" ", named(commandIn, e.from.text)), true
+	}
+	return "", false
+}
+
+// behind puts a word before a name, if there is one.
+func behind(word, name string) string {
+	if name == "" {
+		return ""
+	}
+	return word + name
+}
+
+func unlessEmpty(there bool, text func() string) string {
+	if !there {
+		return ""
+	}
+	return text()
+}
+
+// decisive is the exit code that decides: that of the evidence, or of the container that the stop came from.
+func (e *Evidence) decisive() *int64 {
+	if len(e.Parts) == 0 {
+		return e.ExitCode
+	}
+	return e.platform().end.code
+}
+
+func codeOf(e *Evidence) string {
+	c := e.decisive()
+	if c == nil {
+		return "an unknown exit code"
+	}
+	return "exit code " + strconv.FormatInt(*c, 10)
+}
+
+func signalOf(e *Evidence) string {
+	c := e.decisive()
+	if c == nil {
+		return "a signal"
+	}
+	return cmp.Or(SignalOf(*c), "a signal")
+}
+
+func meaningOf(e *Evidence) string {
+	c := e.decisive()
+	if c == nil {
+		return "an unknown exit code"
+	}
+	return Meaning(*c)
+}
+
+// obeyed says how it ended after it had been asked to stop, if that is worth a word.
+func (e *Evidence) obeyed() string {
+	c := e.decisive()
+	switch {
+	case c == nil || weight(*c) == weightZero || weight(*c) == weightObeyed:
+		return ""
+	case *c == 128+sigKill:
+		return "; it did not end within its stop timeout and was killed (exit code 137)"
+	}
+	return ", " + Meaning(*c)
+}
+
+// asking is what a user gave as the reason of a stop.
+func (e *Evidence) asking() string {
+	text := e.stopText().text
+	if text == "" || e.stopSays(byUserWords) {
+		return ""
+	}
+	return ": " + start(text, maxReason)
 }
 
 func sent(kills []Kill) string {

@@ -12,6 +12,7 @@ const (
 	byRuntime   = "runtime"
 	byUser      = "user"
 	byHost      = "host"
+	byPlatform  = "platform"
 	byScheduler = "scheduler"
 	byHandler   = "handler"
 	byUnknown   = "unknown"

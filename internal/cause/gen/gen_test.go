@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -27,10 +28,10 @@ func TestEveryRowIsOnThePage(t *testing.T) {
 	t.Parallel()
 	text, err := page()
 	require.NoError(t, err)
-	for _, table := range []cause.Table{cause.Docker(), cause.Containerd()} {
+	for _, table := range []cause.Table{cause.Docker(), cause.Containerd(), cause.ECS()} {
 		for _, r := range table {
 			for _, test := range r.When {
-				assert.Contains(t, string(text), strings.ReplaceAll(test.Text, "|", `\|`), r.Name)
+				assert.Contains(t, string(text), strings.NewReplacer("|", `\|`, "<", "&lt;").Replace(test.Text), r.Name)
 			}
 			assert.Contains(t, string(text), "`"+r.Name+"`")
 		}
@@ -42,7 +43,7 @@ func TestEveryRowIsOnThePage(t *testing.T) {
 
 func TestEveryClassNeedsAnExplanation(t *testing.T) {
 	t.Parallel()
-	_, err := classTable(append(cause.Docker(), cause.Otherwise(), cause.Rule{Class: "exit.new"}))
+	_, err := classTable(slices.Concat(cause.Docker(), cause.ECS(), cause.Table{cause.Otherwise(), {Class: "exit.new"}}))
 	require.EqualError(t, err, "class exit.new has no explanation")
 	_, err = classTable(cause.Containerd())
 	require.ErrorContains(t, err, "is explained, but no row gives it")

@@ -1,0 +1,127 @@
+package cause
+
+import (
+	"cmp"
+	"regexp"
+	"strings"
+)
+
+// A text of the platform names things in places of its own; each pattern has the name as its only group and is
+// matched against a text of at most maxText bytes.
+var (
+	imageIn      = regexp.MustCompile(`(?i)(?:manifest for|access denied for|failed to resolve ref(?:erence)?|repository with name) ["']?([\w./:@-]{0,300}\w)`)
+	secretIn     = regexp.MustCompile(`arn:[\w-]{1,40}:secretsmanager:[\w-]{0,40}:\d{0,12}:secret:([\w/+=.@-]{1,300})`)
+	parameterIn  = regexp.MustCompile(`(?i)(?:parameters?:? \[?|parameter/)(/?[\w./-]{1,300})`)
+	groupIn      = regexp.MustCompile(`(?i)targetgroup/([\w-]{1,64})|\((?:elb|target-?group) ([\w-]{1,64})\)`)
+	instanceIn   = regexp.MustCompile(`(?i)\(instance \(?([\w-]{1,64})|\b(i-[0-9a-f]{8,17})\b`)
+	endpointIn   = regexp.MustCompile(`(?i)https?://([\w.-]{1,253}\w)|lookup ([\w.-]{1,253}\w)|dial tcp ([\d.]{7,15}:\d{1,5})|(?:between the task and|reach) ([\w -]{1,60}\w)`)
+	deploymentIn = regexp.MustCompile(`(?i)\(deployment ([\w/-]{1,128})\)`)
+	resourceIn   = regexp.MustCompile(`(?i)\bresource:(\w{1,40})`)
+	commandIn    = regexp.MustCompile(`(?i)exec: \\?"([^"\\]{1,200})\\?"|exec ([\w./-]{1,200}): `)
+)
+
+// named returns what the pattern's groups match, or empty.
+func named(re *regexp.Regexp, text string) string {
+	if text == "" {
+		return ""
+	}
+	match := re.FindStringSubmatch(text[:min(len(text), maxText)])
+	if match == nil {
+		return ""
+	}
+	return cmp.Or(match[1:]...)
+}
+
+// theImage is the image that could not be had.
+func (e *Evidence) theImage() string {
+	image := ""
+	if e.from.part != none {
+		image = e.Parts[e.from.part].Image
+	}
+	if image = cmp.Or(image, named(imageIn, e.from.text)); image == "" && len(e.Parts) < 2 {
+		image = e.Task.Image
+	}
+	if image == "" {
+		return "its image"
+	}
+	return "image " + image
+}
+
+func (e *Evidence) theSecret() string {
+	text := e.from.text
+	if name := named(secretIn, text); name != "" {
+		return "secret " + name
+	}
+	if strings.Contains(lower(text), "ssm") {
+		if name := named(parameterIn, text); name != "" {
+			return "parameter " + name
+		}
+		return "a parameter"
+	}
+	return "a secret"
+}
+
+func (e *Evidence) theGroup() string {
+	if name := named(groupIn, e.from.text); name != "" {
+		return "target group " + name
+	}
+	return "its target group"
+}
+
+func (e *Evidence) theHost() string {
+	if host := cmp.Or(named(instanceIn, e.StopReason), e.Host); host != "" {
+		return "host " + host
+	}
+	return "its host"
+}
+
+// deployment is the one that the scheduler named, else the one that is known from elsewhere.
+func (e *Evidence) deployment() string {
+	return cmp.Or(e.Deployment, named(deploymentIn, e.StopReason))
+}
+
+const maxReason = 200
+
+// reason is the text that the cause came from without its token, short enough for a sentence.
+func (e *Evidence) reason() string {
+	text := e.from.text
+	if token := Token(text); token != "" {
+		text = strings.TrimLeft(text[strings.Index(text, token)+len(token):], ": ")
+	}
+	return cmp.Or(start(strings.TrimRight(text, " ."), maxReason), Token(e.from.text), "no reason given")
+}
+
+// start returns at most n bytes of a valid text, cut between characters.
+func start(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && s[n]&0xc0 == 0x80 {
+		n--
+	}
+	return s[:n] + "…"
+}
+
+// container names the part that the stop came from where there are several.
+func (e *Evidence) container() string {
+	if e.from.part == none || len(e.Parts) < 2 {
+		return ""
+	}
+	return e.Parts[e.from.part].Name
+}
+
+// initiatorName says who the initiator was, as far as it is known.
+func (e *Evidence) initiatorName(r *Rule) string {
+	switch r.Initiator {
+	case byUser, byHandler:
+		return e.Requester
+	case byScheduler:
+		if family(r.Class) == "health" {
+			return "" // the deployment of the service has no part in it
+		}
+		return e.deployment()
+	case byHost, byPlatform:
+		return cmp.Or(named(instanceIn, e.StopReason), e.Host)
+	}
+	return ""
+}
