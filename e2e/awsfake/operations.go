@@ -6,6 +6,7 @@ import "maps"
 func operations() map[string]operation {
 	all := sqsOperations()
 	maps.Copy(all, ecsOperations())
+	maps.Copy(all, ecsMakers())
 	maps.Copy(all, stsOperations())
 	maps.Copy(all, snsOperations())
 	return all

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -12,7 +13,10 @@ import (
 )
 
 func snsOperations() map[string]operation {
-	return map[string]operation{"sns:Publish": publish, "sns:PublishBatch": publishBatch, "sns:GetTopicAttributes": topicAttributes}
+	return map[string]operation{
+		"sns:CreateTopic": createTopic, "sns:DeleteTopic": deleteTopic, "sns:GetTopicAttributes": topicAttributes,
+		"sns:Publish": publish, "sns:PublishBatch": publishBatch,
+	}
 }
 
 // Topic is a standard topic of SNS that keeps what is published.
@@ -29,15 +33,20 @@ type Published struct {
 	Attributes       map[string]string
 }
 
+// FIFO topics are not modelled.
+var topicName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,256}$`)
+
 const topicLimit = 256 << 10 // bytes of a message with its attributes, and of a batch
 
-// CreateTopic makes a topic.
+// CreateTopic makes a topic, or returns the one there is.
 func (a *AWS) CreateTopic(name string) *Topic {
-	t := &Topic{ARN: "arn:aws:sns:" + a.o.Region + ":" + a.o.Account + ":" + name}
+	arn := "arn:aws:sns:" + a.o.Region + ":" + a.o.Account + ":" + name
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.topics[t.ARN] = t
-	return t
+	if _, ok := a.topics[arn]; !ok {
+		a.topics[arn] = &Topic{ARN: arn}
+	}
+	return a.topics[arn]
 }
 
 // Published returns what was published, the oldest first.
@@ -138,6 +147,21 @@ func publishBatch(_ context.Context, a *AWS, r request) (answer, error) {
 		fmt.Fprintf(&sent, "<member><Id>%s</Id><MessageId>%s</MessageId></member>", *id, a.uuid())
 	}
 	return answer{xml: "<Successful>" + sent.String() + "</Successful><Failed>" + failed.String() + "</Failed>"}, nil
+}
+
+func createTopic(_ context.Context, a *AWS, r request) (answer, error) {
+	name := r.form.Get("Name")
+	if !topicName.MatchString(name) {
+		return answer{}, refuse("InvalidParameter", "Invalid parameter: Topic Name")
+	}
+	return answer{xml: "<TopicArn>" + a.CreateTopic(name).ARN + "</TopicArn>"}, nil
+}
+
+func deleteTopic(_ context.Context, a *AWS, r request) (answer, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.topics, r.form.Get("TopicArn"))
+	return answer{}, nil
 }
 
 func topicAttributes(_ context.Context, a *AWS, r request) (answer, error) {
