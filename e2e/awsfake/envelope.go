@@ -50,13 +50,18 @@ func (a *AWS) Emit(q *Queue, e Event) string {
 	return body
 }
 
+// TaskEvent is the task state change of a task as it is in t, which need not be its newest state.
+func (a *AWS) TaskEvent(t types.Task) string {
+	return a.Envelope(Event{DetailType: "ECS Task State Change", Resources: []string{text(t.TaskArn)}, Detail: TaskDetail(t)})
+}
+
 // EmitTaskEvent puts the task state change of a task as it is in t into a queue and returns its body. Sent
 // late, in another order or twice it is what EventBridge does on a bad day: a copy has an envelope id of its
 // own and the same version.
 func (a *AWS) EmitTaskEvent(q *Queue, t types.Task) string {
-	return a.Emit(q, Event{
-		DetailType: "ECS Task State Change", Resources: []string{text(t.TaskArn)}, Detail: TaskDetail(t),
-	})
+	body := a.TaskEvent(t)
+	q.Send(body)
+	return body
 }
 
 // TaskDetail is the detail of a task's event: what DescribeTasks tells, with times as texts, other words for
@@ -75,10 +80,10 @@ func TaskDetail(t types.Task) map[string]any {
 	}
 	for _, name := range []string{"connectivityAt", "createdAt", "executionStoppedAt", "pullStartedAt", "pullStoppedAt", "startedAt", "stoppedAt", "stoppingAt"} {
 		if seconds, ok := detail[name].(float64); ok {
-			detail[name] = time.UnixMilli(int64(seconds * 1000)).UTC().Format("2006-01-02T15:04:05.999Z")
+			detail[name] = iso(time.UnixMilli(int64(seconds * 1000)))
 		}
 	}
-	detail["updatedAt"] = changed(t).UTC().Format("2006-01-02T15:04:05.999Z")
+	detail["updatedAt"] = iso(changed(t))
 	each(detail["attachments"], func(attachment map[string]any) {
 		if attachment["type"] == "ElasticNetworkInterface" {
 			attachment["type"] = "eni"
@@ -122,26 +127,25 @@ func (a *AWS) ServiceARN(cluster, service string) string {
 // ClusterARN is the ARN of a cluster.
 func (a *AWS) ClusterARN(cluster string) string { return a.arn("cluster/" + short(cluster)) }
 
-// EmitServiceAction puts an ECS Service Action, such as SERVICE_TASK_PLACEMENT_FAILURE with its reason, into a queue.
-func (a *AWS) EmitServiceAction(q *Queue, cluster, service, level, name, reason string) string {
-	detail := map[string]any{
-		"eventType": level, "eventName": name, "clusterArn": a.ClusterARN(cluster), "createdAt": a.Now().UTC().Format("2006-01-02T15:04:05.999Z"),
-	}
+// ServiceAction is an ECS Service Action, such as SERVICE_TASK_PLACEMENT_FAILURE at level ERROR with its reason.
+func (a *AWS) ServiceAction(cluster, service, level, name, reason string) string {
+	detail := map[string]any{"eventType": level, "eventName": name, "clusterArn": a.ClusterARN(cluster), "createdAt": iso(a.Now())}
 	if reason != "" {
 		detail["reason"] = reason
 	}
-	return a.Emit(q, Event{DetailType: "ECS Service Action", Resources: []string{a.ServiceARN(cluster, service)}, Detail: detail})
+	return a.Envelope(Event{DetailType: "ECS Service Action", Resources: []string{a.ServiceARN(cluster, service)}, Detail: detail})
 }
 
-// EmitDeployment puts an ECS Deployment State Change of a deployment, such as ecs-svc/123, into a queue; name
-// is such as SERVICE_DEPLOYMENT_IN_PROGRESS.
-func (a *AWS) EmitDeployment(q *Queue, cluster, service, deployment, name, reason string) string {
+// DeploymentChange is an ECS Deployment State Change of a deployment, such as ecs-svc/123; name is such as
+// SERVICE_DEPLOYMENT_IN_PROGRESS.
+func (a *AWS) DeploymentChange(cluster, service, deployment, name, reason string) string {
 	level := "INFO"
 	if strings.HasSuffix(name, "FAILED") {
 		level = "ERROR"
 	}
-	return a.Emit(q, Event{DetailType: "ECS Deployment State Change", Resources: []string{a.ServiceARN(cluster, service)}, Detail: map[string]any{
-		"eventType": level, "eventName": name, "deploymentId": deployment, "updatedAt": a.Now().UTC().Format("2006-01-02T15:04:05.999Z"),
-		"reason": reason, "clusterArn": a.ClusterARN(cluster),
+	return a.Envelope(Event{DetailType: "ECS Deployment State Change", Resources: []string{a.ServiceARN(cluster, service)}, Detail: map[string]any{
+		"eventType": level, "eventName": name, "deploymentId": deployment, "updatedAt": iso(a.Now()), "reason": reason, "clusterArn": a.ClusterARN(cluster),
 	}})
 }
+
+func iso(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.999Z") }
