@@ -16,6 +16,7 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/bellbuoy/bellbuoy/internal/redact"
 	"github.com/bellbuoy/bellbuoy/schemas/event"
 )
 
@@ -38,9 +39,9 @@ type Rule struct {
 	// Say is a sentence with Placeholders, Next what to do first.
 	Say, Next string
 
-	own   bool                   // a user's
-	batch bool                   // expected where AWS Batch runs the task
-	from  func(*Evidence) source // where the stop came from; nil is the reason of the stop
+	own  bool                   // a user's
+	ecs  bool                   // of ECS's table: the first test is what the row is about, and AWS Batch judges for itself
+	from func(*Evidence) source // where the stop came from; nil is the reason of the stop
 }
 
 // Table is a list of rows; the first that matches wins.
@@ -74,16 +75,19 @@ const maxNear = 3
 
 // Explain returns the cause that Classify returns, and the rows before the matching one of which all
 // tests but one hold, the most that hold first, at most 3. Left out are rows that would change
-// neither the class nor whether the stop is expected, and built-in rows of a single test, for they are all near.
+// neither the class nor whether the stop is expected, built-in rows of a single test, for they are all near, and
+// rows of ECS that are about something else.
 func (t Table) Explain(e Evidence) (event.Cause, []Near) {
 	var near []Near
 	for i := range t {
 		rule := &t[i]
 		failed := 0
 		missing := ""
-		for _, test := range rule.When {
+		for i, test := range rule.When {
 			if !test.Holds(&e) {
-				failed++
+				if failed++; rule.ecs && i == 0 {
+					failed++ // it is about something else
+				}
 				missing = test.Text
 			}
 		}
@@ -121,7 +125,11 @@ func (r *Rule) cause(e *Evidence) event.Cause {
 	if c.Confidence == event.Fact && (e.CodeFrom != "" || e.unsure(r)) {
 		c.Confidence = event.Likely // read from a place that may be wrong
 	}
-	c.Expected = c.Expected || r.batch && e.ofBatch()
+	if e.told() { // in words that others wrote
+		c.Say, c.Next = redact.Clean(c.Say), redact.Clean(c.Next)
+		c.InitiatorName, c.Container = redact.Clean(c.InitiatorName), redact.Clean(c.Container)
+	}
+	c.Expected = c.Expected || r.ecs && e.ofBatch()
 	return c
 }
 

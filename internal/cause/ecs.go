@@ -16,7 +16,7 @@ func ECS() Table {
 	t := slices.Concat(ecsOwn(), ecsPlatform(), ecsHealth(), ecsScheduler(), ecsUser(),
 		ecsImages(), ecsSecrets(), ecsResources(), ecsRuntime(), ecsEnds())
 	for i := range t {
-		t[i].batch = true
+		t[i].ecs = true
 	}
 	return t
 }
@@ -129,7 +129,7 @@ func ecsScheduler() Table {
 	byScheduling := either(stopSays(scalingWords), stopCode("ServiceSchedulerInitiated"))
 	return Table{
 		{
-			Name: "deploy.replaced", When: when(replaced(), byScheduling),
+			Name: "deploy.replaced", When: when(byScheduling, replaced()),
 			Class: "deploy.replaced", Confidence: event.Likely, Initiator: byScheduler, Expected: true,
 			Say:  "replaced in a deploy of its service{ending}",
 			Next: "nothing, while the deployment goes on; 137 means that it ignores SIGTERM",

@@ -2,6 +2,7 @@ package cause
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -14,16 +15,28 @@ type ending struct {
 	mixed bool
 }
 
-// endingOf finds the container whose end ended the task. The platform does not tell the order in which
-// containers ended: an error of its own tells more than what a stop request leaves (137, 143, 130), and 0 is
-// what is left. Parts that are known not to be essential do not count.
+// endingOf finds the container whose end ended the task: among those that are known to be essential, else among
+// those of which nothing is known. What AWS puts beside them, such as its GuardDuty agent, is in no task definition.
 func endingOf(e *Evidence) ending {
+	end := e.endingAmong(func(p *Part) bool { return p.Essential != nil && *p.Essential })
+	if end.code == nil {
+		end = e.endingAmong(func(p *Part) bool { return p.Essential == nil && !strings.HasPrefix(p.Name, "aws-guardduty-agent") })
+	}
+	known := slices.ContainsFunc(e.Parts, func(p Part) bool { return p.ExitCode != nil })
+	if end.code == nil && !known {
+		end.code = e.ExitCode
+	}
+	return end
+}
+
+// endingAmong picks from the parts that count. The platform does not tell the order in which containers ended: an
+// error of its own tells more than what a stop request leaves (137, 143, 130), and 0 is what is left.
+func (e *Evidence) endingAmong(counts func(*Part) bool) ending {
 	best, rank := ending{part: none}, 0
-	known, own, differ := false, 0, false
+	own, differ := 0, false
 	for i := range e.Parts {
 		p := &e.Parts[i]
-		known = known || p.ExitCode != nil
-		if p.ExitCode == nil || p.Essential != nil && !*p.Essential {
+		if p.ExitCode == nil || !counts(p) {
 			continue
 		}
 		r := weight(*p.ExitCode)
@@ -36,9 +49,6 @@ func endingOf(e *Evidence) ending {
 		}
 	}
 	best.mixed = own > 1 || own == 0 && differ
-	if !known {
-		best.code = e.ExitCode
-	}
 	return best
 }
 

@@ -5,8 +5,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/bellbuoy/bellbuoy/internal/redact"
 )
 
 // Placeholders are what a sentence may contain in braces.
@@ -71,7 +69,7 @@ func (e *Evidence) named(name string) (string, bool) {
 	case "in":
 		return behind(" in container ", e.container()), true
 	case "by":
-		return behind(" by ", redact.Clean(e.Requester)), true
+		return behind(" by ", e.Requester), true
 	case "asked":
 		return e.asking(), true
 	case "image":

@@ -70,7 +70,7 @@ var vocabulary = [phraseCount]words{
 	byUserWords:      {means: `"Task stopped by user"`, any: []string{"task stopped by user"}},
 	pullWords:        {means: "Cannot…Pull… and not ResourceInitializationError", any: []string{"pull"}, re: regexp.MustCompile(`cannot\w{0,30}pull`), not: []string{"resourceinitializationerror"}},
 	missingWords:     {means: `"not found", "manifest unknown" or "does not exist"`, any: []string{"not found", "manifest unknown", "does not exist"}},
-	deniedWords:      {means: `"denied", "not authorized", "no basic auth", 401 or 403`, any: []string{"denied", "authorized", "no basic auth", "401", "403", "cannotpullcontainerautherror"}, re: regexp.MustCompile(`denied|not authorized|unauthorized|no basic auth|(^|[ "(=:])40[13]($|[ ",.):;])|cannotpullcontainerautherror`)},
+	deniedWords:      {means: `"denied", "not authorized", "no basic auth", 401 or 403`, any: []string{"denied", "authorized", "no basic auth", "401", "403", "cannotpullcontainerautherror"}, re: regexp.MustCompile(`denied|not authorized|unauthorized|no basic auth|(^|[ "(=])40[13]($|[ ",.):;])|cannotpullcontainerautherror`)},
 	rateWords:        {means: `"toomanyrequests" or "pull rate limit"`, any: []string{"toomanyrequests", "pull rate limit", "429 too many requests"}},
 	networkWords:     {means: `a timeout, a cancelled request, "dial tcp", "no route", "connection issue" or the like`, any: unreachable},
 	diskWords:        {means: `"no space left on device", "devicemapper" or "thin pool"`, any: []string{"no space left on device", "devicemapper", "devmapper", "thin pool"}},
