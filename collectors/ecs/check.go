@@ -74,15 +74,15 @@ func (c Config) tryRights(ctx context.Context, client *sqs.Client) []error {
 		try    func() error
 	}{
 		{"sqs:ReceiveMessage", func() error {
-			_, err := client.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{QueueUrl: &c.QueueURL, MaxNumberOfMessages: 1, VisibilityTimeout: 1}, once)
+			_, err := client.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{QueueUrl: &c.QueueURL, MaxNumberOfMessages: 1, VisibilityTimeout: 1}, tryOnce)
 			return err
 		}},
 		{"sqs:DeleteMessage", func() error {
-			_, err := client.DeleteMessage(ctx, &sqs.DeleteMessageInput{QueueUrl: &c.QueueURL, ReceiptHandle: none}, once)
+			_, err := client.DeleteMessage(ctx, &sqs.DeleteMessageInput{QueueUrl: &c.QueueURL, ReceiptHandle: none}, tryOnce)
 			return err
 		}},
 		{"sqs:ChangeMessageVisibility", func() error {
-			_, err := client.ChangeMessageVisibility(ctx, &sqs.ChangeMessageVisibilityInput{QueueUrl: &c.QueueURL, ReceiptHandle: none, VisibilityTimeout: 1}, once)
+			_, err := client.ChangeMessageVisibility(ctx, &sqs.ChangeMessageVisibilityInput{QueueUrl: &c.QueueURL, ReceiptHandle: none, VisibilityTimeout: 1}, tryOnce)
 			return err
 		}},
 	}

@@ -31,18 +31,18 @@ const (
 	firstReceive, lastReceive = 200 * time.Millisecond, 20 * time.Second
 )
 
-// verdict is how settling a message ended.
-type verdict int
+// outcome is how settling a message ended.
+type outcome int
 
 const (
-	// pending: nobody knows yet, or the attempt was cut short.
-	pending verdict = iota
-	// settled: everything that follows from it is on the stream and saved, or it is quarantined: delete it.
-	settled
-	// refusedByStream: the stream or the bucket did not take it in time; the message is as good as before.
-	refusedByStream
-	// failed: it could not be settled although the stream and the bucket answer.
-	failed
+	// outcomePending: nobody knows yet, or the attempt was cut short.
+	outcomePending outcome = iota
+	// outcomeSettled: everything that follows from it is on the stream and saved, or it is quarantined: delete it.
+	outcomeSettled
+	// outcomeRefused: the stream or the bucket did not take it in time; the message is as good as before.
+	outcomeRefused
+	// outcomeFailed: it could not be settled although the stream and the bucket answer.
+	outcomeFailed
 )
 
 // intake moves what a queue holds through the machine to the stream.
@@ -124,13 +124,13 @@ func (in *intake) renewed(err error) bool {
 func (in *intake) batch(ctx context.Context, messages []*message) {
 	in.hold(ctx, messages, in.gate.closing(), func(work context.Context) {
 		in.settleAll(work, messages)
-		in.remove(ctx, with(messages, settled))
+		in.remove(ctx, those(messages, outcomeSettled))
 	})
-	for _, m := range with(messages, failed) {
+	for _, m := range those(messages, outcomeFailed) {
 		in.release(ctx, []*message{m}, min(time.Second<<min(m.receives, 16), maxRetry))
 	}
-	in.release(ctx, with(messages, pending), in.pause(ctx))
-	left := with(messages, refusedByStream)
+	in.release(ctx, those(messages, outcomePending), in.pause(ctx))
+	left := those(messages, outcomeRefused)
 	if len(left) == 0 || ctx.Err() != nil || !in.gate.shut() {
 		in.release(ctx, left, in.pause(ctx))
 		return
@@ -155,16 +155,16 @@ func (in *intake) probe(ctx context.Context, m *message) {
 	in.sight.refused(m.why)
 	in.hold(ctx, []*message{m}, nil, func(work context.Context) {
 		delay := backoff.New(firstProbe, lastProbe)
-		for m.verdict == refusedByStream && delay.Wait(ctx) == nil {
+		for m.outcome == outcomeRefused && delay.Wait(ctx) == nil {
 			in.settle(work, m)
 		}
-		if m.verdict == settled {
+		if m.outcome == outcomeSettled {
 			in.remove(ctx, []*message{m})
 		}
 	})
-	switch m.verdict {
-	case settled:
-	case failed:
+	switch m.outcome {
+	case outcomeSettled:
+	case outcomeFailed:
 		in.release(ctx, []*message{m}, giveBack)
 	default: // ctx has ended
 		in.release(ctx, []*message{m}, 0)
@@ -232,7 +232,7 @@ func (in *intake) settleAll(ctx context.Context, messages []*message) {
 	}
 	for _, part := range [][]*message{first, then} {
 		var wg sync.WaitGroup
-		for _, line := range lines(part) {
+		for _, line := range byTask(part) {
 			wg.Go(func() {
 				for _, m := range line {
 					in.settle(ctx, m)
@@ -259,8 +259,8 @@ func (in *intake) letterOf(m *message, class, reason string) *Letter {
 	return &Letter{Collector: in.name, Source: in.queue.url, ID: m.id, Class: class, Reason: reason, Body: safeBody(m.body)}
 }
 
-// lines are the messages by task, oldest version first.
-func lines(messages []*message) map[string][]*message {
+// byTask returns the messages by task, oldest version first.
+func byTask(messages []*message) map[string][]*message {
 	out := map[string][]*message{}
 	for _, m := range messages {
 		key := m.id
@@ -282,17 +282,17 @@ func versionOf(m *message) int64 {
 	return m.fact.task.Version
 }
 
-// settle sets the verdict on a message.
+// settle sets the outcome on a message.
 func (in *intake) settle(ctx context.Context, m *message) {
 	if m.letter == nil {
-		m.verdict, m.why = in.tellOf(ctx, m)
+		m.outcome, m.why = in.tellOf(ctx, m)
 	}
 	if m.letter != nil {
-		m.verdict, m.why = in.quarantine(ctx, m)
+		m.outcome, m.why = in.quarantine(ctx, m)
 	}
 }
 
-func (in *intake) tellOf(ctx context.Context, m *message) (verdict, error) {
+func (in *intake) tellOf(ctx context.Context, m *message) (outcome, error) {
 	bound, cancel := context.WithTimeout(ctx, settleBound)
 	defer cancel()
 	var stream *streamError
@@ -310,21 +310,21 @@ func (in *intake) tellOf(ctx context.Context, m *message) (verdict, error) {
 		if m.told == 0 {
 			in.metrics.duplicates.Inc()
 		}
-		return settled, nil
+		return outcomeSettled, nil
 	case errors.Is(err, event.ErrInvalid):
 		m.letter = in.letterOf(m, classInvalid, err.Error())
-		return pending, err
+		return outcomePending, err
 	case ctx.Err() != nil:
-		return pending, err
+		return outcomePending, err
 	case stream != nil:
-		return refusedByStream, stream
+		return outcomeRefused, stream
 	}
 	if away := in.answers(bound); away != nil {
-		return refusedByStream, fmt.Errorf("the bucket of versions does not answer: %w", away)
+		return outcomeRefused, fmt.Errorf("the bucket of versions does not answer: %w", away)
 	}
 	in.metrics.failures.Inc()
 	in.logger.Warn("message not settled, it comes again", "message_id", m.id, "receives", m.receives, "err", err)
-	return failed, err
+	return outcomeFailed, err
 }
 
 // streamError is why an event did not get to the stream.
@@ -350,21 +350,21 @@ func (in *intake) publish(ctx context.Context, o out) error {
 }
 
 // quarantine keeps the letter of a message that can never become an event.
-func (in *intake) quarantine(ctx context.Context, m *message) (verdict, error) {
+func (in *intake) quarantine(ctx context.Context, m *message) (outcome, error) {
 	if in.letters == nil {
-		return failed, errors.New(m.letter.Reason)
+		return outcomeFailed, errors.New(m.letter.Reason)
 	}
 	bound, cancel := context.WithTimeout(ctx, publishBound)
 	defer cancel()
 	err := in.letters.Quarantine(bound, *m.letter)
 	switch {
 	case ctx.Err() != nil && err != nil:
-		return pending, err
+		return outcomePending, err
 	case err != nil:
-		return refusedByStream, fmt.Errorf("quarantine message %s: %w", m.id, err)
+		return outcomeRefused, fmt.Errorf("quarantine message %s: %w", m.id, err)
 	}
 	in.logger.Warn("message quarantined", "message_id", m.id, "class", m.letter.Class, "reason", m.letter.Reason)
-	return settled, nil
+	return outcomeSettled, nil
 }
 
 func (in *intake) remove(ctx context.Context, messages []*message) {
@@ -388,10 +388,10 @@ func (in *intake) release(ctx context.Context, messages []*message, after time.D
 	}
 }
 
-func with(messages []*message, v verdict) []*message {
+func those(messages []*message, v outcome) []*message {
 	var out []*message
 	for _, m := range messages {
-		if m.verdict == v {
+		if m.outcome == v {
 			out = append(out, m)
 		}
 	}

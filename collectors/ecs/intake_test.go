@@ -33,8 +33,10 @@ func words(n int) []string {
 func TestMessageIsDeletedOnceItIsOnTheStream(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.send(words(35)...)
-		r.send("t1/1", "note")
+		r.send("note")
 		r.start()
+		after(time.Second)
+		r.send("t1/1")
 		after(time.Second)
 		assert.Len(t, r.stream.Events(), 36)
 		assert.Zero(t, r.queue.Len())

@@ -45,17 +45,17 @@ const (
 // safeBody returns what of a message's body may be kept.
 func safeBody(body string) []byte {
 	size := len(body)
-	body = cut(body, maxBody+readAhead)
+	body = cutText(body, maxBody+readAhead)
 	body = maskLists(body)
 	lines, _ := redact.Lines(strings.Split(body, "\n"), redact.Limits{})
 	body = strings.Join(lines, "\n")
 	if size > maxBody {
-		body = cut(body, maxBody) + "…(cut, " + strconv.Itoa(size) + " bytes)"
+		body = cutText(body, maxBody) + "…(cut, " + strconv.Itoa(size) + " bytes)"
 	}
 	return []byte(body)
 }
 
-func cut(s string, limit int) string {
+func cutText(s string, limit int) string {
 	if len(s) <= limit {
 		return s
 	}

@@ -37,9 +37,9 @@ type message struct {
 	// fact is what it tells; if nothing, letter says why.
 	fact   *fact
 	letter *Letter
-	// told counts the events that the stream acknowledged; verdict and why are the outcome.
+	// told counts the events that the stream acknowledged; outcome and why are how that ended.
 	told    int
-	verdict verdict
+	outcome outcome
 	why     error
 }
 
@@ -85,7 +85,7 @@ func (q *queue) receive(ctx context.Context, wait time.Duration) ([]*message, er
 		MessageSystemAttributeNames: []types.MessageSystemAttributeName{
 			types.MessageSystemAttributeNameSentTimestamp, types.MessageSystemAttributeNameApproximateReceiveCount,
 		},
-	}, once)
+	}, tryOnce)
 	if err != nil {
 		r := refused("sqs:ReceiveMessage", q.name, err)
 		if ctx.Err() == nil {
@@ -99,7 +99,7 @@ func (q *queue) receive(ctx context.Context, wait time.Duration) ([]*message, er
 	return messages, nil
 }
 
-func once(o *sqs.Options) { o.Retryer = aws.NopRetryer{} }
+func tryOnce(o *sqs.Options) { o.Retryer = aws.NopRetryer{} }
 
 func messagesOf(answer []types.Message) []*message {
 	out := make([]*message, 0, len(answer))

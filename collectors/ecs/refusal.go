@@ -104,7 +104,7 @@ func refused(action, target string, err error) *refusal {
 	r := &refusal{reason: reasonNetwork, err: err}
 	var api smithy.APIError
 	if !errors.As(err, &api) {
-		r.said = fmt.Sprintf("%s of %s: %s", action, target, told(innermost(err)))
+		r.said = fmt.Sprintf("%s of %s: %s", action, target, inShort(innermost(err)))
 		if errors.Is(err, context.DeadlineExceeded) {
 			r.said = fmt.Sprintf("%s of %s: no answer in time", action, target)
 		}
@@ -127,7 +127,7 @@ func refused(action, target string, err error) *refusal {
 	}
 	r.said = fmt.Sprintf("%s of %s: %s", action, target, redact.Clean(code))
 	// What AWS says of a signature may repeat the signed request.
-	if message := told(api.ErrorMessage()); message != "" && r.reason != reasonCredentials && r.reason != reasonClock {
+	if message := inShort(api.ErrorMessage()); message != "" && r.reason != reasonCredentials && r.reason != reasonClock {
 		r.said += ": " + message
 	}
 	if todo := r.advice(action, target, err); todo != "" {
@@ -146,8 +146,8 @@ func (r *refusal) advice(action, target string, err error) string {
 	return advice[r.reason]
 }
 
-// told is what a service or the network said, as one short line.
-func told(s string) string {
+// inShort is what a service or the network said, as one short line.
+func inShort(s string) string {
 	s = redact.Text(s)
 	if len(s) > saidLimit {
 		s = s[:saidLimit]
@@ -205,8 +205,8 @@ func partial(action, target string, left, all int, failed []types.BatchResultErr
 		if reason := reasonOf[code]; reason != "" {
 			r.reason = reason
 		}
-		r.said += ": " + told(code)
-		if message := told(aws.ToString(failed[0].Message)); message != "" {
+		r.said += ": " + inShort(code)
+		if message := inShort(aws.ToString(failed[0].Message)); message != "" {
 			r.said += ": " + message
 		}
 	}
