@@ -16,6 +16,9 @@ type group struct {
 	burst, rate float64
 }
 
+// onFargate is what RunTask spends besides when it launches on Fargate.
+const onFargate = "ecs:RunTask on Fargate"
+
 // groupOf returns the bucket of an operation, from "Request throttling for the Amazon ECS API".
 func groupOf(operation string) (group, bool) {
 	switch operation {
@@ -23,6 +26,8 @@ func groupOf(operation string) (group, bool) {
 		return group{"cluster resource read", 100, 20}, true
 	case "ecs:StopTask", "ecs:RunTask":
 		return group{"cluster resource modify", 100, 40}, true
+	case onFargate:
+		return group{"Fargate launch", 20, 20}, true
 	case "ecs:ListServices", "ecs:DescribeServices":
 		return group{"service read", 100, 20}, true
 	case "ecs:UpdateService":

@@ -51,6 +51,9 @@ func (a *AWS) ecsRunTask(_ context.Context, in *ecs.RunTaskInput) (smithy.Serial
 	c, err := a.known(in.Cluster)
 	d, ok := a.definition(*in.TaskDefinition)
 	before, again := a.tokens[text(in.ClientToken)]
+	if err == nil && in.LaunchType == types.LaunchTypeFargate {
+		err = a.spend(onFargate)
+	}
 	a.mu.Unlock()
 	switch {
 	case err != nil:
