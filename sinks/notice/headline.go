@@ -105,16 +105,23 @@ func reason(e *event.Event) string {
 	return why
 }
 
-// exitOf is the ending that tells most among the task's containers: a signal, else an exit code other
-// than 0, else any.
+// exitOf is the ending of the container that the stop came from, else the one that tells most: a signal, else
+// an exit code other than 0, else any.
 func exitOf(e *event.Event) string {
 	if e.Data.Task == nil {
 		return ""
 	}
 	best, rank := "", 0
 	containers := e.Data.Task.Containers
+	from := ""
+	if e.Data.Cause != nil {
+		from = e.Data.Cause.Container
+	}
 	for i := range containers {
 		c := &containers[i]
+		if from != "" && c.Name != from {
+			continue // it ended because of the other
+		}
 		what, r := "", 0
 		switch {
 		case c.Signal != "":

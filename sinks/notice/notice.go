@@ -28,19 +28,26 @@ type Part struct {
 	Lines []string
 }
 
-// Of says an event in words, with its identity, what to type next and how to mute it.
+// Of says an event in words, with its identity, what to do and type next and how to mute it.
 func Of(e *event.Event) Notice {
-	n := Short(e)
+	n := what(e)
 	n.identity(e)
 	n.next(e)
 	return n
 }
 
-// Short says what happened and why, for a reader who sits at the machine.
+// Short says what happened, why and what to do next, for a reader who sits at the machine.
 func Short(e *event.Event) Notice {
+	n := what(e)
+	n.add("Next", advice(e))
+	return n
+}
+
+func what(e *event.Event) Notice {
 	n := Notice{Mark: mark(e), Headline: headline(e), Where: where(e), Opening: opening(e)}
 	n.cause(e)
 	n.task(e)
+	n.changed(e)
 	n.incident(e)
 	n.action(e)
 	n.collector(e)
@@ -85,15 +92,31 @@ func (n *Notice) cause(e *event.Event) {
 		why += " It was expected."
 	}
 	n.add("Why", why)
-	// A long start error is said once: "the runtime said: X" adds nothing to a sentence with X in it.
-	evidence := slices.DeleteFunc(slices.Clone(c.Evidence), func(line string) bool {
-		_, said, quoted := strings.Cut(line, ": ")
-		return quoted && strings.Contains(c.Say, said)
-	})
-	if len(evidence) > maxEvidence {
-		evidence = evidence[:maxEvidence]
+	if c.InitiatorName != "" {
+		n.add("By", c.Initiator+" "+c.InitiatorName)
 	}
-	n.add("Evidence", evidence...)
+	if c.Container != "" && !strings.Contains(why, "container "+c.Container) {
+		n.add("From", "container "+c.Container)
+	}
+	n.add("Evidence", shown(c)...)
+}
+
+// shown is the evidence that an alert has room for. A long start error is said once: "the runtime said: X" adds
+// nothing to a sentence with X in it.
+func shown(c *event.Cause) []string {
+	evidence := slices.DeleteFunc(slices.Clone(c.Evidence), func(line string) bool {
+		who, said, quoted := strings.Cut(line, ": ")
+		return quoted && strings.HasSuffix(who, " said") && strings.Contains(c.Say, said)
+	})
+	return evidence[:min(len(evidence), maxEvidence)]
+}
+
+// told reports that the evidence tells of the container already, with its exit code and reason.
+func told(c *event.Cause, container string) bool {
+	return c != nil && slices.ContainsFunc(shown(c), func(line string) bool {
+		rest, found := strings.CutPrefix(line, "container "+container)
+		return found && (strings.HasPrefix(rest, ": ") || strings.HasPrefix(rest, " ("))
+	})
 }
 
 const (
@@ -117,10 +140,11 @@ func (n *Notice) task(e *event.Event) {
 		if len(t.Containers) > 1 {
 			who = clean(c.Name) + ": "
 		}
-		if how := exit(c); e.Data.Cause == nil || !slices.Contains(e.Data.Cause.Evidence, how) {
+		known := told(e.Data.Cause, c.Name)
+		if how := exit(c); !known && (e.Data.Cause == nil || !slices.Contains(e.Data.Cause.Evidence, how)) {
 			collect(&exits, who, how)
 		}
-		if e.Data.Cause == nil || !strings.Contains(e.Data.Cause.Say, c.Reason) {
+		if !known && (e.Data.Cause == nil || !strings.Contains(e.Data.Cause.Say, c.Reason)) {
 			collect(&reasons, who, c.Reason)
 		}
 		if e.Type == event.TaskUnhealthy || c.Health == "unhealthy" {

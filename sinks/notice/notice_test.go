@@ -146,3 +146,40 @@ func FuzzOf(f *testing.F) {
 		}
 	})
 }
+
+func TestWhatAPlatformAdds(t *testing.T) {
+	sample := func(name string) event.Event {
+		for _, s := range sinktest.Samples() {
+			if s.Name == name {
+				return s.Event
+			}
+		}
+		t.Fatalf("no sample %s", name)
+		return event.Event{}
+	}
+	lines := func(n Notice, label string) []string {
+		for _, p := range n.Parts {
+			if p.Label == label {
+				return p.Lines
+			}
+		}
+		return nil
+	}
+	two := sample("ecs-two-containers")
+	assert.Equal(t, []string{"Read the log of the container that ended first."}, lines(Short(&two), "Next"), "a reader at the machine gets the sentence alone")
+	assert.Len(t, lines(Of(&two), "Next"), 3)
+	assert.Equal(t, "web stopped: exit code 1 (ran 4s)", Of(&two).Headline, "the other container's SIGKILL came after it")
+	assert.Empty(t, lines(Of(&two), "Exit"), "the evidence has it")
+	assert.Equal(t, []string{"image app: web:6 → web:7"}, lines(Of(&two), "Changed"))
+	assert.Equal(t, []string{"123456789012, eu-west-1, eu-west-1b, FARGATE"}, lines(Of(&two), "Place"))
+
+	pull := sample("ecs-pull")
+	assert.Equal(t, []string{"container app"}, lines(Of(&pull), "From"))
+	assert.Empty(t, lines(Of(&pull), "Reason"), "the evidence has it")
+	pull.Data.Cause.Evidence = nil
+	assert.Len(t, lines(Of(&pull), "Reason"), 1)
+
+	replaced := sample("ecs-replaced")
+	assert.Equal(t, []string{"scheduler ecs-svc/6830"}, lines(Of(&replaced), "By"))
+	assert.Len(t, lines(Of(&replaced), "Next"), 2, "an expected stop needs no advice")
+}

@@ -1,8 +1,10 @@
 package notice
 
 import (
+	"cmp"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +17,17 @@ func millis(ms int64) time.Duration {
 }
 
 const maxTasks = 5
+
+const maxChanges = 6
+
+// changed tells what a new revision brought: the first suspect of a stop that is new.
+func (n *Notice) changed(e *event.Event) {
+	var lines []string
+	for _, c := range e.Data.Changed[:min(len(e.Data.Changed), maxChanges)] {
+		lines = append(lines, c.What+": "+cmp.Or(short(c.From), "none")+" → "+cmp.Or(short(c.To), "none"))
+	}
+	n.add("Changed", lines...)
+}
 
 func (n *Notice) incident(e *event.Event) {
 	i := e.Data.Incident
@@ -84,9 +97,19 @@ func (n *Notice) identity(e *event.Event) {
 		n.add("Container", strings.Join(ids, ", "))
 	}
 	n.add("Revision", short(e.Data.Revision))
+	n.add("Place", place(e))
 	n.add("Site", e.Data.Site)
 	n.add("Owner", e.Data.Owner)
 	n.add("Cut from the event", strings.Join(e.Data.Truncated, ", "))
+}
+
+// place is where in AWS: account, region, zone and what runs it.
+func place(e *event.Event) string {
+	words := []string{e.Data.Account, e.Data.Region}
+	if t := e.Data.Task; t != nil {
+		words = append(words, t.Placement.Zone, cmp.Or(t.Placement.CapacityProvider, t.Placement.LaunchType), t.Placement.Instance)
+	}
+	return strings.Join(slices.DeleteFunc(words, func(s string) bool { return s == "" }), ", ")
 }
 
 // short keeps of a digest or id what tools accept and print themselves: 12 characters.
@@ -98,18 +121,31 @@ func short(id string) string {
 	return id
 }
 
-// next is what to type now. The commands name things that strangers named, so they are quoted.
+// next is what to do and to type now. The commands name things that strangers named, so they are quoted.
 func (n *Notice) next(e *event.Event) {
 	if t := e.Data.Task; t != nil {
 		var commands []string
+		collect(&commands, "", advice(e))
 		collect(&commands, "", look(e, t))
 		if e.Data.Workload != "" {
 			commands = append(commands, "bellbuoy tail --since 10m --where "+quote("workload == "+strconv.Quote(e.Data.Workload)))
 		}
 		n.add("Next", commands...)
-		n.add("Mute", "label the workload bellbuoy.alert=off")
+		if e.Data.Runtime == event.ECS {
+			n.add("Mute", "tag the service or task bellbuoy:alert=off")
+		} else {
+			n.add("Mute", "label the workload bellbuoy.alert=off")
+		}
 	}
 	n.add("Event", e.ID)
+}
+
+// advice is what to look at first, as a sentence.
+func advice(e *event.Event) string {
+	if c := e.Data.Cause; c != nil && !c.Expected {
+		return sentence(c.Next)
+	}
+	return ""
 }
 
 // look is the runtime's own command that shows the task.
@@ -127,7 +163,11 @@ func look(e *event.Event, t *event.Task) string {
 	case event.Containerd:
 		return "ctr --namespace " + quote(e.Data.Scope) + " containers info " + quote(t.ID)
 	case event.ECS:
-		return "aws ecs describe-tasks --cluster " + quote(e.Data.Scope) + " --tasks " + quote(t.ID)
+		region := ""
+		if e.Data.Region != "" {
+			region = " --region " + quote(e.Data.Region)
+		}
+		return "aws ecs describe-tasks" + region + " --cluster " + quote(e.Data.Scope) + " --tasks " + quote(t.ID)
 	case event.Kubernetes:
 		return "kubectl --namespace " + quote(e.Data.Scope) + " describe pod " + quote(name)
 	}

@@ -139,20 +139,62 @@ func stops() []Sample {
 			Evidence: []string{"a stop was requested 2 s before"},
 		}, func(_ *event.Data, c *event.Container) { c.ExitCode, c.Signal = code(143), "SIGTERM" }),
 		stopped("drill", exitError(), func(d *event.Data, c *event.Container) { d.Observed, c.ExitCode = event.ObservedDrill, code(3) }),
-		ecsStop(), multiByte(), hostile(), huge(),
+		ecsStop(), ecsPull(), ecsReplaced(), multiByte(), hostile(), huge(),
 	}
 }
 
-func ecsStop() Sample {
-	return stopped("ecs-two-containers", event.Cause{
-		Class: "exit.error", Confidence: event.Fact, Initiator: "app", Say: "the essential container app ended with exit code 1",
-		Evidence: []string{"stopCode EssentialContainerExited", "exit code 1 of app"},
-	}, func(d *event.Data, c *event.Container) {
-		*c = event.Container{Name: "app", Image: "123456789012.dkr.ecr.eu-west-1.amazonaws.com/web:7", ExitCode: code(1)}
+// ecsTask is a stop of a task on Fargate with two containers, changed by edit.
+func ecsTask(name string, cause event.Cause, edit func(*event.Data, *event.Container)) Sample {
+	return stopped(name, cause, func(d *event.Data, c *event.Container) {
+		*c = event.Container{Name: "app", Image: "123456789012.dkr.ecr.eu-west-1.amazonaws.com/web:7", Essential: &[]bool{true}[0]}
 		d.Runtime, d.Scope, d.Node, d.Workload, d.Revision = event.ECS, "prod", "", "web", "web:42"
+		d.Account, d.Region = "123456789012", "eu-west-1"
 		d.Task.ID, d.Task.Name, d.Task.Log = "0f6a1b4f2c9d4b7ea1", "", nil
-		d.Task.Containers = []event.Container{{Name: "envoy", Image: "envoy:1.30", ExitCode: code(0)}}
-		d.Task.Placement = event.Placement{LaunchType: "FARGATE", Zone: "eu-west-1b"}
+		d.Task.Containers = []event.Container{{Name: "envoy", Image: "envoy:1.30"}}
+		d.Task.Placement = event.Placement{LaunchType: "FARGATE", Zone: "eu-west-1b", Platform: "Linux 1.4.0"}
+		d.Task.Version, d.Task.StartedBy = 9, "ecs-svc/6829"
+		edit(d, c)
+	})
+}
+
+func ecsStop() Sample {
+	return ecsTask("ecs-two-containers", event.Cause{
+		Class: "exit.error", Confidence: event.Fact, Initiator: "app", Say: "exit code 1 after 4s in container app",
+		Evidence: []string{
+			"stop code EssentialContainerExited", "the platform said: Essential container in task exited",
+			"container app (essential): exit code 1", "container envoy (not essential): exit code 137 (SIGKILL)",
+		},
+		Rule: "exit.error", Container: "app", Next: "read the log of the container that ended first",
+	}, func(d *event.Data, c *event.Container) {
+		c.ExitCode = code(1)
+		d.Task.Containers[0].ExitCode, d.Task.Containers[0].Signal = code(137), "SIGKILL"
+		d.Task.StopCode, d.Task.StopReason = "EssentialContainerExited", "Essential container in task exited"
+		d.Changed = []event.Change{{What: "image app", From: "web:6", To: "web:7"}}
+	})
+}
+
+func ecsPull() Sample {
+	const said = "CannotPullContainerError: pull image manifest has been retried 5 time(s): failed to resolve ref web:7: web:7: not found"
+	return ecsTask("ecs-pull", event.Cause{
+		Class: "start.image.notfound", Confidence: event.Fact, Initiator: "runtime", Say: "could not start: image web:7 does not exist in its registry",
+		Evidence: []string{"stop code TaskFailedToStart", "the platform said: Task failed to start", "container app: no exit code; " + said},
+		Rule:     "start.image.notfound", Container: "app", Token: "CannotPullContainerError",
+		Next: "check the tag or digest, whether it was pushed, and the lifecycle policy of the repository",
+	}, func(d *event.Data, c *event.Container) {
+		c.Reason, d.Task.Times.Started = said, time.Time{}
+		d.Task.StopCode, d.Task.StopReason = "TaskFailedToStart", "Task failed to start"
+	})
+}
+
+func ecsReplaced() Sample {
+	return ecsTask("ecs-replaced", event.Cause{
+		Class: "deploy.replaced", Confidence: event.Likely, Initiator: "scheduler", InitiatorName: "ecs-svc/6830", Expected: true,
+		Say:      "replaced in a deploy of its service; it did not end within its stop timeout and was killed (exit code 137)",
+		Evidence: []string{"stop code ServiceSchedulerInitiated", "container app: exit code 137 (SIGKILL)"},
+		Rule:     "deploy.replaced", Next: "nothing, while the deployment goes on",
+	}, func(d *event.Data, c *event.Container) {
+		c.ExitCode, c.Signal = code(137), "SIGKILL"
+		d.Task.StopCode, d.Task.StopReason = "ServiceSchedulerInitiated", "Scaling activity initiated by (deployment ecs-svc/6829)"
 	})
 }
 

@@ -43,5 +43,5 @@ func TestSamples(t *testing.T) {
 	}
 	assert.Len(t, names, len(Samples()))
 	assert.Len(t, ids, len(Samples()))
-	assert.Len(t, Alerts(), 11)
+	assert.Len(t, Alerts(), 12)
 }
