@@ -26,7 +26,7 @@ func letsIn(service, queue, source string) string {
 }
 
 // environment has keys, no files, no region and no metadata service.
-func environment(t *testing.T) {
+func environment(t testing.TB) {
 	t.Helper()
 	for name, value := range map[string]string{
 		"AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_EC2_METADATA_DISABLED": "true",
@@ -51,7 +51,7 @@ func checked(t *testing.T) (Config, *awsfake.Queue, *trouble) {
 	return c.WithAWS(awsclient.Config{}), q, p
 }
 
-func loader(t *testing.T) *awsclient.Loader {
+func loader(t testing.TB) *awsclient.Loader {
 	t.Helper()
 	return &awsclient.Loader{MaxBackoff: time.Millisecond}
 }

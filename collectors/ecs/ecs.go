@@ -24,7 +24,7 @@ type Deps struct {
 	Publisher  collectors.Publisher
 	Reporter   collectors.Reporter // nil: nobody is told what the collector sees
 	// Bucket keeps the versions of tasks; nil keeps them in memory, and a restart begins anew.
-	Bucket collectors.Bucket
+	Bucket Store
 	// Quarantine keeps what can't become an event; nil leaves that to the queue's redrive policy.
 	Quarantine Quarantine
 	// AWS is shared by all that talk to AWS; nil makes one of its own.
@@ -70,7 +70,7 @@ func New(cfg Config, deps Deps) (*Collector, error) {
 	if err != nil {
 		return nil, fmt.Errorf("register ecs metrics: %w", err)
 	}
-	return &Collector{cfg: cfg, deps: deps, table: slices.Clone(deps.Rules), aws: loaded, metrics: m}, nil
+	return &Collector{cfg: cfg, deps: deps, table: append(slices.Clone(deps.Rules), cause.ECS()...), aws: loaded, metrics: m}, nil
 }
 
 // renew forgets the credentials in use: what lent them may lend others.

@@ -45,7 +45,7 @@ func newSocketed(t *testing.T, publisher collectors.Publisher) *socketed {
 	s.cfg = DefaultConfig()
 	s.cfg.QueueURL, s.cfg.Endpoint = s.queue.URL, s.proxy.URL
 	s.deps = Deps{
-		Site: "test", Node: "node", Publisher: publisher, Reporter: s.reporter, Bucket: &collectortest.Bucket{}, Quarantine: s.letters,
+		Site: "test", Node: "node", Publisher: publisher, Reporter: s.reporter, Bucket: newMemoryStore(), Quarantine: s.letters,
 		AWS: loader(t), Registerer: prometheus.NewRegistry(),
 	}
 	return s

@@ -213,7 +213,7 @@ type rig struct {
 
 // awayBucket is a bucket that may not answer.
 type awayBucket struct {
-	collectortest.Bucket
+	Store
 	away atomic.Bool
 }
 
@@ -221,7 +221,7 @@ func (b *awayBucket) Get(ctx context.Context, key string) ([]byte, uint64, error
 	if b.away.Load() {
 		return nil, 0, errors.New("no responders")
 	}
-	return b.Bucket.Get(ctx, key)
+	return b.Store.Get(ctx, key)
 }
 
 const maxReceives = 5
@@ -229,7 +229,7 @@ const maxReceives = 5
 func newRig(t testing.TB, change ...func(*Config)) *rig {
 	t.Helper()
 	r := &rig{
-		t: t, stream: &collectortest.Stream{}, reporter: &collectortest.Reporter{}, bucket: &awayBucket{}, letters: &letters{},
+		t: t, stream: &collectortest.Stream{}, reporter: &collectortest.Reporter{}, bucket: &awayBucket{Store: newMemoryStore()}, letters: &letters{},
 		machine: &echo{}, registry: prometheus.NewRegistry(), aws: awsfake.New(awsfake.Options{}),
 	}
 	r.trouble = &trouble{next: r.aws}
