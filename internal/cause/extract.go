@@ -6,18 +6,18 @@ import (
 	"strings"
 )
 
-// A text of the platform names things in places of its own; each pattern has the name as its only group and is
-// matched against a text of at most maxText bytes.
+// A text of the platform names things in places of its own; each pattern has the name as a group. They have no counted
+// repetitions, which make them slow: the length of texts and names is bounded elsewhere.
 var (
-	imageIn      = regexp.MustCompile(`(?i)(?:manifest for|access denied for|failed to resolve ref(?:erence)?|repository with name) ["']?([\w./:@-]{0,300}\w)`)
-	secretIn     = regexp.MustCompile(`arn:[\w-]{1,40}:secretsmanager:[\w-]{0,40}:\d{0,12}:secret:([\w/+=.@-]{1,300})`)
-	parameterIn  = regexp.MustCompile(`(?i)(?:parameters?:? \[?|parameter/)(/?[\w./-]{1,300})`)
-	groupIn      = regexp.MustCompile(`(?i)targetgroup/([\w-]{1,64})|\((?:elb|target-?group) ([\w-]{1,64})\)`)
-	instanceIn   = regexp.MustCompile(`(?i)\(instance \(?([\w-]{1,64})|\b(i-[0-9a-f]{8,17})\b`)
-	endpointIn   = regexp.MustCompile(`(?i)https?://([\w.-]{1,253}\w)|lookup ([\w.-]{1,253}\w)|dial tcp ([\d.]{7,15}:\d{1,5})|(?:between the task and|reach) ([\w -]{1,60}\w)`)
-	deploymentIn = regexp.MustCompile(`(?i)\(deployment ([\w/-]{1,128})\)`)
-	resourceIn   = regexp.MustCompile(`(?i)\bresource:(\w{1,40})`)
-	commandIn    = regexp.MustCompile(`(?i)exec: \\?"([^"\\]{1,200})\\?"|exec ([\w./-]{1,200}): `)
+	imageIn      = regexp.MustCompile(`(?i)(?:manifest for|access denied for|failed to resolve ref(?:erence)?|repository with name) ["']?([\w./:@-]*\w)`)
+	secretIn     = regexp.MustCompile(`arn:[\w-]+:secretsmanager:[\w-]*:\d*:secret:([\w/+=.@-]+)`)
+	parameterIn  = regexp.MustCompile(`(?i)(?:parameters?:? \[?|parameter/)(/?[\w./-]+)`)
+	groupIn      = regexp.MustCompile(`(?i)targetgroup/([\w-]+)|\((?:elb|target-?group) ([\w-]+)\)`)
+	instanceIn   = regexp.MustCompile(`(?i)\(instance \(?([\w-]+)|\b(i-[0-9a-f]{8,17})\b`)
+	endpointIn   = regexp.MustCompile(`(?i)https?://([\w.-]+\w)|lookup ([\w.-]+\w)|dial tcp ([\d.]{7,15}:\d+)|(?:between the task and|reach) ([\w -]+\w)`)
+	deploymentIn = regexp.MustCompile(`(?i)\(deployment ([\w/-]+)\)`)
+	resourceIn   = regexp.MustCompile(`(?i)\bresource:(\w+)`)
+	commandIn    = regexp.MustCompile(`(?i)exec: \\?"([^"\\]+)\\?"|exec ([\w./-]+): `)
 )
 
 // named returns what the pattern's groups match, or empty.
@@ -29,8 +29,10 @@ func named(re *regexp.Regexp, text string) string {
 	if match == nil {
 		return ""
 	}
-	return cmp.Or(match[1:]...)
+	return start(cmp.Or(match[1:]...), maxName)
 }
+
+const maxName = 300
 
 // theImage is the image that could not be had.
 func (e *Evidence) theImage() string {

@@ -66,12 +66,13 @@ func (e *Evidence) bystander(i int) bool {
 
 // lower changes ASCII only, so that offsets stay.
 func lower(s string) string {
-	return strings.Map(func(r rune) rune {
-		if 'A' <= r && r <= 'Z' {
-			return r + ('a' - 'A')
+	b := []byte(s)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + ('a' - 'A')
 		}
-		return r
-	}, s)
+	}
+	return string(b)
 }
 
 // says reports whether the text says the phrase, and remembers it: many rows ask for the same.

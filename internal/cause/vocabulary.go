@@ -64,7 +64,7 @@ var vocabulary = [phraseCount]words{
 	hostWords:        {means: `"Host EC2 (instance …) stopped" or "terminated"`, any: []string{"host ec2"}, re: regexp.MustCompile(`host ec2 \(instance .*\) ?\(?(stopped|terminated)`)},
 	deregisterWords:  {means: `"deregistration forced by user"`, any: []string{"deregistration forced by user"}},
 	maintenanceWords: {means: `"performing maintenance on the underlying infrastructure"`, any: []string{"performing maintenance on the underlying infrastructure"}},
-	elbWords:         {means: `"failed ELB health checks" or the like of VPC Lattice`, any: []string{"health check"}, re: regexp.MustCompile(`failed .{0,40}\b(elb|lattice|target group)\b.{0,40}health check`)},
+	elbWords:         {means: `"failed ELB health checks" or the like of VPC Lattice`, any: []string{"health check"}, re: regexp.MustCompile(`failed .*\b(elb|lattice|target group)\b.*health check`)},
 	containerWords:   {means: `"failed container health checks"`, any: []string{"failed container health checks"}},
 	scalingWords:     {means: `"Scaling activity initiated by" at its beginning`, re: regexp.MustCompile(`^scaling activity initiated by`)},
 	byUserWords:      {means: `"Task stopped by user"`, any: []string{"task stopped by user"}},
