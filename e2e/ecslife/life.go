@@ -113,6 +113,15 @@ func Disorder(seed uint64, copies int, bodies []string) []string {
 	return all
 }
 
+// Poison are bodies that no event is in, by what is wrong with them.
+func Poison() map[string]string {
+	return map[string]string{
+		"no JSON":       `{"version":"0","id":"`,
+		"no envelope":   `{"hello":"world"}`,
+		"a transformer": `"Task arn:aws:ecs:eu-west-1:123456789012:task/prod/1a2b is STOPPED"`,
+	}
+}
+
 // Churn is the events of n standalone tasks that start, work and end well, six each.
 func Churn(a *awsfake.AWS, cluster string, n int) Life {
 	w := &teller{aws: a, cluster: cluster}
