@@ -60,6 +60,7 @@ type AWS struct {
 	buckets  map[string]*bucket
 	counts   map[string]int
 	throttle int
+	passed   []string // roles
 }
 
 // New makes an AWS that serves nowhere yet: it is an http.Handler.

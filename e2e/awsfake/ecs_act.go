@@ -63,6 +63,7 @@ func (a *AWS) ecsRunTask(_ context.Context, in *ecs.RunTaskInput) (smithy.Serial
 	case again && before.request != string(body):
 		return nil, refuse("ConflictException", "A task with the same client token and other parameters exists already.")
 	}
+	a.pass(d.TaskRoleArn, d.ExecutionRoleArn)
 	out := &ecs.RunTaskOutput{Tasks: []types.Task{}, Failures: []types.Failure{}}
 	if !again {
 		before = started{request: string(body), tasks: a.start(c, d, in)}
@@ -77,6 +78,24 @@ func (a *AWS) ecsRunTask(_ context.Context, in *ecs.RunTaskInput) (smithy.Serial
 		a.mu.Unlock()
 	}
 	return out, nil
+}
+
+// pass notes the roles that the caller of a RunTask hands to the tasks.
+func (a *AWS) pass(roles ...*string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, role := range roles {
+		if role != nil && !slices.Contains(a.passed, *role) {
+			a.passed = append(a.passed, *role)
+		}
+	}
+}
+
+// PassedRoles returns the ARNs of the roles that RunTask needed iam:PassRole for, which is no call of its own.
+func (a *AWS) PassedRoles() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.passed)
 }
 
 // start makes the tasks that a RunTask asks for.

@@ -170,6 +170,15 @@ func TestTasksAreStoppedAndRun(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, stopped.Task.Version, again.Task.Version, "it is idempotent")
 
+	job := a.PutDefinition(types.TaskDefinition{Family: aws.String("job"), ExecutionRoleArn: aws.String("arn:aws:iam::123456789012:role/pull")})
+	_, err = c.RunTask(t.Context(), &ecs.RunTaskInput{Cluster: aws.String("jobs"), TaskDefinition: job.TaskDefinitionArn})
+	assert.Equal(t, "ClusterNotFoundException", codeOf(err))
+	assert.Empty(t, a.PassedRoles())
+	a.PutCluster("jobs")
+	_, err = c.RunTask(t.Context(), &ecs.RunTaskInput{Cluster: aws.String("jobs"), TaskDefinition: job.TaskDefinitionArn})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"arn:aws:iam::123456789012:role/pull"}, a.PassedRoles())
+
 	run := &ecs.RunTaskInput{Cluster: aws.String("prod"), TaskDefinition: aws.String("pay"), ClientToken: aws.String("token"), Count: aws.Int32(2), LaunchType: types.LaunchTypeEc2}
 	first, err := c.RunTask(t.Context(), run)
 	require.NoError(t, err)
