@@ -137,6 +137,7 @@ func (r *Rule) cause(e *Evidence) event.Cause {
 func Otherwise() Rule {
 	return Rule{
 		Name: "nothing-known", Class: "unknown.lost", Confidence: event.Guess, Initiator: byUnknown,
-		Say: "ended{after}; why can't be known",
+		Say:  "ended{after}; why can't be known",
+		Next: "look at the log of the runtime and of the host for that time",
 	}
 }

@@ -150,6 +150,7 @@ func testRows(t *testing.T, table cause.Table, rows []row) {
 		assert.Equal(t, []any{tt.rule, tt.class, tt.grade, tt.expected, tt.say}, []any{got.Rule, got.Class, got.Confidence, got.Expected, got.Say}, tt.name)
 		assert.NotEmpty(t, got.Evidence, tt.name)
 		assert.NotEmpty(t, got.Initiator, tt.name)
+		assert.True(t, got.Expected || got.Next != "", "%s: nobody knows what to do", tt.name)
 		hit[got.Rule] = true
 	}
 	for _, rule := range table {

@@ -42,12 +42,14 @@ func failedStarts() Table {
 		{
 			Name: "start-failed-command", When: when(startFailed(), exitCode(126, 127)),
 			Class: "start.error", Confidence: event.Fact, Initiator: byRuntime,
-			Say: "could not start: the command is missing or can't be executed ({code}): {error}",
+			Say:  "could not start: the command is missing or can't be executed ({code}): {error}",
+			Next: "check the entrypoint, the command, its permissions and the architecture of the image",
 		},
 		{
 			Name: "start-failed", When: when(startFailed()),
 			Class: "start.error", Confidence: event.Fact, Initiator: byRuntime,
-			Say: "could not start: {error}",
+			Say:  "could not start: {error}",
+			Next: "read the error; then check the mounts, networks, ports and devices that it asks for",
 		},
 	}
 }
@@ -98,7 +100,8 @@ func health() Table {
 	return Table{{
 		Name: "health-kill", When: when(probed(), requested()),
 		Class: "health.container", Confidence: event.Likely, Initiator: byUnknown,
-		Say: "stopped by request right after its health probe failed",
+		Say:  "stopped by request right after its health probe failed",
+		Next: "read the output of the health probe, and find who stops unhealthy tasks",
 	}}
 }
 
@@ -152,12 +155,14 @@ func traces() Table {
 		{
 			Name: "oom-unseen", When: when(noCode(), outOfMemory()),
 			Class: "oom", Confidence: event.Guess, Initiator: byHost,
-			Say: "ended{after} with an out-of-memory kill in it; its exit code is not known",
+			Say:  "ended{after} with an out-of-memory kill in it; its exit code is not known",
+			Next: "give it more memory, or find what grows",
 		},
 		{
 			Name: "lost", When: when(unseen(), noCode()),
 			Class: "unknown.lost", Confidence: event.Guess, Initiator: byUnknown,
-			Say: "ended while Bellbuoy could not see it; its exit code is not known",
+			Say:  "ended while Bellbuoy could not see it; its exit code is not known",
+			Next: "look at the log of the runtime and of the host for that time",
 		},
 	}
 }
@@ -168,27 +173,32 @@ func ends() Table {
 		{
 			Name: "oom", When: when(exitCode(137), outOfMemory()),
 			Class: "oom", Confidence: event.Fact, Initiator: byHost,
-			Say: "out of memory: killed by the kernel{after}",
+			Say:  "out of memory: killed by the kernel{after}",
+			Next: "give it more memory, or find what grows",
 		},
 		{
 			Name: "killed-unseen", When: when(exitCode(137)),
 			Class: "exit.sigkill", Confidence: event.Guess, Initiator: byUnknown,
-			Say: "killed by SIGKILL{after}; no record says by whom, or whether its memory ran out",
+			Say:  "killed by SIGKILL{after}; no record says by whom, or whether its memory ran out",
+			Next: "look at the kernel log for an out-of-memory kill, and for somebody who sends signals on the host",
 		},
 		{
 			Name: "crash-signal", When: when(exitCode(132, 133, 134, 135, 136, 139, 159)),
 			Class: "exit.signal", Confidence: event.Likely, Initiator: byApp,
-			Say: "crashed with {signal} ({code}){after}",
+			Say:  "crashed with {signal} ({code}){after}",
+			Next: "read its log, look for a core dump, and for a change of the base image or the processor",
 		},
 		{
 			Name: "signalled", When: when(signalCode()),
 			Class: "exit.signal", Confidence: event.Guess, Initiator: byUnknown,
-			Say: "ended by {signal} ({code}){after}; no record says who sent it",
+			Say:  "ended by {signal} ({code}){after}; no record says who sent it",
+			Next: "find who sends the signal: a script or a supervisor on the host, or the task itself",
 		},
 		{
 			Name: "service-ended", When: when(exitCode(0), forEver()),
 			Class: "exit.ok", Confidence: event.Likely, Initiator: byApp,
-			Say: "ended by itself with {code}{after}, though it is meant to run for ever",
+			Say:  "ended by itself with {code}{after}, though it is meant to run for ever",
+			Next: "check its command: a service must not end; give a job the restart policy no or on-failure",
 		},
 		{
 			Name: "completed", When: when(exitCode(0)),
@@ -198,12 +208,14 @@ func ends() Table {
 		{
 			Name: "failed-after-oom", When: when(anyCode(), outOfMemory()),
 			Class: "exit.error", Confidence: event.Likely, Initiator: byApp,
-			Say: "{code}{after}; a child process was killed for memory",
+			Say:  "{code}{after}; a child process was killed for memory",
+			Next: "give it more memory, or find the child that grows; then read its log",
 		},
 		{
 			Name: "failed", When: when(anyCode()),
 			Class: "exit.error", Confidence: event.Fact, Initiator: byApp,
-			Say: "{code}{after}",
+			Say:  "{code}{after}",
+			Next: "read its log",
 		},
 	}
 }

@@ -77,7 +77,7 @@ func page() ([]byte, error) {
 	var out bytes.Buffer
 	err = t.Execute(&out, map[string]string{
 		"Classes": classes, "Docker": ruleTable(slices.Concat(docker, rest)), "Containerd": ruleTable(slices.Concat(containerd, rest)),
-		"ECS": ruleTable(ecs), "Next": nextTable(slices.Concat(docker, containerd, ecs)),
+		"ECS": ruleTable(ecs), "Next": nextTable(slices.Concat(docker, containerd, rest, ecs)),
 		"Names": nameTable(), "Say": cause.DefaultRow().Say,
 	})
 	return out.Bytes(), err
@@ -130,8 +130,8 @@ func nextTable(t cause.Table) string {
 	text := row("row", "class", "what to do first") + row("---", "---", "---")
 	seen := map[string]bool{}
 	for _, r := range t {
-		if r.Next != "" && !seen[r.Name] {
-			seen[r.Name] = true
+		if r.Next != "" && !seen[r.Name+r.Next] {
+			seen[r.Name+r.Next] = true
 			text += row("`"+r.Name+"`", "`"+r.Class+"`", r.Next)
 		}
 	}
