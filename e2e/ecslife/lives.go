@@ -13,7 +13,7 @@ import (
 func All(a *awsfake.AWS) []Life {
 	var all []Life
 	for i, tell := range []func(*teller) Life{
-		scaleIn, rollingDeploy, spotInterruption, jobDone, pullFailure, secretMissing, outOfMemory, unhealthyTarget, serviceExits, stoppedByUser,
+		scaleIn, rollingDeploy, spotInterruption, jobDone, pullFailure, secretMissing, outOfMemory, unhealthyTarget, serviceExits, stoppedByUser, drainedHost, spotHost,
 	} {
 		w := &teller{aws: a, cluster: "prod-" + string(rune('a'+i))}
 		w.past(10*time.Minute, func() {
@@ -125,8 +125,38 @@ func serviceExits(w *teller) Life {
 	return Life{Name: "exit 0 of a service task", Tasks: []string{w.stop(tasks[0], exited(0))}, Class: "exit.zero.service", Initiator: "app", Alerts: 1}
 }
 
+// stoppedByUser: CloudTrail tells who it was when all is over.
 func stoppedByUser(w *teller) Life {
 	_, tasks := w.service("docs", 1, awsfake.NewTask{})
 	gone := w.stop(tasks[0], awsfake.Stop{Code: types.TaskStopCodeUserInitiated, Reason: "Task stopped by user", Exit: map[string]int32{"app": 143}})
+	w.aws.Advance(3 * time.Minute)
+	w.event(w.aws.StopTaskCall(gone, "oncall", "anna", ""))
 	return Life{Name: "stopped by a user", Tasks: []string{gone}, Class: "user.stop", Initiator: "user"}
+}
+
+// hosted is a service with a task on a container instance.
+func (w *teller) hosted(name string) (types.ContainerInstance, types.Task) {
+	i := w.aws.PutInstance(w.cluster, types.ContainerInstance{Ec2InstanceId: aws.String("i-0123456789abcdef0"), AgentConnected: true})
+	_, tasks := w.service(name, 1, awsfake.NewTask{LaunchType: types.LaunchTypeEc2, Instance: *i.ContainerInstanceArn})
+	return i, tasks[0]
+}
+
+// terminated is what ECS says of a task whose host went away; nobody saw its containers end.
+func (w *teller) terminated(t types.Task, i types.ContainerInstance) string {
+	return w.stop(t, awsfake.Stop{Code: types.TaskStopCodeTerminationNotice, Reason: "Host EC2 (instance " + *i.Ec2InstanceId + ") terminated."})
+}
+
+func drainedHost(w *teller) Life {
+	i, t := w.hosted("auth")
+	i.Status, i.Version = aws.String("DRAINING"), i.Version+1
+	w.event(w.aws.InstanceEvent(w.cluster, w.aws.PutInstance(w.cluster, i)))
+	w.aws.Advance(time.Minute)
+	return Life{Name: "host terminated after it was drained", Tasks: []string{w.terminated(t, i)}, Class: "host.lost", Initiator: "host"}
+}
+
+func spotHost(w *teller) Life {
+	i, t := w.hosted("stock")
+	w.event(w.aws.SpotWarning(*i.Ec2InstanceId))
+	w.aws.Advance(2 * time.Minute)
+	return Life{Name: "host taken away by Spot", Tasks: []string{w.terminated(t, i)}, Class: "host.lost", Initiator: "host"}
 }
