@@ -34,6 +34,9 @@ func evidence(r *saved, d *event.Data, j *joined) cause.Evidence {
 	if !t.Times.Started.IsZero() && t.Times.Stopped.After(t.Times.Started) {
 		e.Ran = t.Times.Stopped.Sub(t.Times.Started)
 	}
+	if !t.Times.Stopping.IsZero() && t.Times.Stopped.After(t.Times.Stopping) {
+		e.StopTook = t.Times.Stopped.Sub(t.Times.Stopping)
+	}
 	if r.Stop != nil {
 		e.FailedAttachment = r.Stop.Attachment
 		e.Unseen = r.Stop.Vanished

@@ -32,6 +32,8 @@ func codeTraps() map[string]trap {
 		"job 0 first, the other one was killed":          {ended(must("yy", part("job", 0, ""), part("proxy", 137, ""))...), "exit.zero.standalone", yes, "job"},
 		"killed first, the other one obeyed":             {ended(must("yy", part("app", 137, ""), part("proxy", 0, ""))...), "exit.sigkill", no, "app"},
 		"0 and 137, nothing known":                       {ended(part("app", 0, ""), part("proxy", 137, "")), "exit.sigkill", no, "proxy"},
+		"0 and 137, which took its whole stop timeout":   {with(ended(part("proxy", 137, ""), part("job", 0, "")), func(e *cause.Evidence) { e.StopTook = 31 * time.Second }), "exit.zero.standalone", yes, "job"},
+		"killed alone, after a long stop":                {with(ended(part("app", 137, "")), func(e *cause.Evidence) { e.StopTook = 31 * time.Second }), "exit.sigkill", no, ""},
 		"app 1, sidecar killed after it":                 {ended(part("proxy", 137, ""), part("app", 1, "")), "exit.error", no, "app"},
 		"two failed, the first in the order that is set": {ended(must("yy", part("app", 3, ""), part("proxy", 4, ""))...), "exit.error", no, "app"},
 		"AWS's own sidecar is in no task definition":     {ended(part("aws-guardduty-agent-abc", 1, ""), part("app", 0, "")), "exit.zero.standalone", yes, "app"},

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // ending is the exit code that decides, and whose it is.
@@ -40,8 +41,11 @@ func (e *Evidence) endingAmong(counts func(*Part) bool) ending {
 			continue
 		}
 		r := weight(*p.ExitCode)
-		if r == weightOwn {
+		switch {
+		case r == weightOwn:
 			own++
+		case r == weightKilled && e.StopTook >= stubborn:
+			r = weightObeyed // it did not obey the platform's request in time
 		}
 		differ = differ || best.code != nil && *best.code != *p.ExitCode
 		if r > rank && (r != weightKilled || !best.first(e)) {
@@ -61,6 +65,10 @@ func (e *Evidence) unsure(r *Rule) bool {
 func (e *Evidence) ofBatch() bool {
 	return strings.HasPrefix(e.Task.Scope, "AWSBatch-") || strings.Contains(e.Task.Scope, "_Batch_")
 }
+
+// stubborn is a stop that took as long as containers have that don't end when they are asked to; 30 s is the
+// default of their stop timeout.
+const stubborn = 25 * time.Second
 
 // first reports that the best so far is an essential container that ended with 0: a task ends with it, and
 // what is killed after it did not obey in time.

@@ -86,6 +86,9 @@ type Evidence struct {
 	// Parts are the containers of a task that has several, or whose platform tells of each: the one that the
 	// stop came from first, as far as that is known.
 	Parts []Part
+	// StopTook is how long the platform waited for its containers to end, from its own request to the end of the
+	// last one; 0 if it is not known.
+	StopTook time.Duration
 	// Draining says that its host was being drained or scaled in when it ended.
 	Draining bool
 	// FailedAttachment is the platform's word for what it could not attach to the task, such as

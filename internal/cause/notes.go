@@ -35,8 +35,8 @@ func (n *notes) add(when bool, text string) {
 
 func (n *notes) requests(e *Evidence) {
 	n.add(e.OwnAction, "a restart handler of Bellbuoy was acting on the task")
-	n.add(e.StartFailed, "no process was started")
-	if e.StateError != "" {
+	n.add(e.StartFailed && !e.told(), "no process was started")
+	if e.StateError != "" && !e.told() {
 		n.add(true, "the runtime said: "+strings.TrimSpace(e.StateError))
 	}
 	n.add(e.Shutdown, "the host or the runtime went down at that time")
@@ -90,6 +90,9 @@ func (n *notes) platform(e *Evidence) {
 	}
 	if text := e.stopText().text; text != "" {
 		n.add(true, "the platform said: "+start(text, length))
+	}
+	if e.StopTook >= stubborn {
+		n.add(true, "its containers took "+Duration(e.StopTook)+" to stop")
 	}
 	if e.FailedAttachment != "" {
 		n.add(true, "could not be attached: "+redact.Clean(e.FailedAttachment))

@@ -168,7 +168,7 @@ func (w *writer) task(d *event.Data) {
 func (w *writer) container(d *event.Data) {
 	o := w.open("container")
 	if d.Task != nil && len(d.Task.Containers) > 0 {
-		c := &d.Task.Containers[culprit(d.Task.Containers)]
+		c := &d.Task.Containers[culprit(d.Task.Containers, d.Cause)]
 		w.containerFields(c)
 		if c.ExitCode != nil || d.Task.State == event.StateStopped {
 			w.flag("oom_killed", c.OOMKilled)
@@ -224,12 +224,15 @@ func (w *writer) others(list []event.Container) {
 	w.b = append(w.b, ']')
 }
 
-// culprit returns which container stands for the task: out of memory, else failed, else unhealthy, else
-// ended, else the first.
-func culprit(list []event.Container) int {
+// culprit returns which container stands for the task: the one that its stop came from, else one out of memory,
+// else failed, else unhealthy, else ended, else the first.
+func culprit(list []event.Container, why *event.Cause) int {
 	best, rank := 0, -1
 	for i := range list {
 		c := &list[i]
+		if why != nil && why.Container != "" && c.Name == why.Container {
+			return i
+		}
 		r := 0
 		switch {
 		case c.OOMKilled:

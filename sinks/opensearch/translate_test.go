@@ -236,8 +236,10 @@ func TestTheContainerThatTellsMostStandsForTheTask(t *testing.T) {
 		{"oom", []event.Container{failed, oom}},
 		{"failed", []event.Container{failed, {ID: "later", ExitCode: code(4)}}},
 	} {
-		require.Equal(t, c.want, c.list[culprit(c.list)].ID)
+		require.Equal(t, c.want, c.list[culprit(c.list, nil)].ID)
+		require.Equal(t, c.want, c.list[culprit(c.list, &event.Cause{Container: "elsewhere"})].ID)
 	}
+	require.Equal(t, 1, culprit([]event.Container{oom, {Name: "job"}}, &event.Cause{Container: "job"}), "the cause knows better")
 }
 
 func TestImageReferencesAreSplit(t *testing.T) {
