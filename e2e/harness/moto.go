@@ -15,7 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 )
 
-// Moto speaks the protocols of SNS and SQS. It is shared, and forgets everything when it ends.
+// Moto speaks the protocols of SNS, SQS, EventBridge, CloudFormation and STS. It is shared, and forgets everything when it ends.
 //
 // Keep queues below some 300 messages: its SQS walks the whole queue at every receive.
 type Moto struct {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -20,7 +19,7 @@ const motoVersion = "5.2.1"
 //go:embed moto/requirements.txt
 var motoRequirements []byte
 
-// Moto is an installed moto server, which speaks the protocols of SNS and SQS.
+// Moto is an installed moto server, which speaks the protocols of SNS, SQS, EventBridge and CloudFormation.
 type Moto struct {
 	python string
 }
@@ -38,41 +37,9 @@ func (k *Kit) motoCache() cached {
 	return k.cached("moto-"+motoVersion, motoRequirements, []byte(python()))
 }
 
-// python prefers the system's: the environment made from it breaks when its Python goes away, and
-// version managers come and go with the PATH.
-func python() string {
-	if isFile("/usr/bin/python3") {
-		return "/usr/bin/python3"
-	}
-	return program("python3")
-}
-
-func (k *Kit) motoNeeds() []Need {
-	if k.motoCache().fresh() {
-		return nil
-	}
-	if python() != "" && exec.Command(python(), "-c", "import venv, ensurepip").Run() == nil {
-		return nil
-	}
-	return []Need{{What: "Python with venv", Package: "python3-venv"}}
-}
-
 func (k *Kit) prepareMoto(ctx context.Context) (string, error) {
 	c := k.motoCache()
-	err := c.make(func(dir string) error {
-		if err := run(ctx, "", python(), "-m", "venv", dir); err != nil {
-			return fmt.Errorf("make Python environment: %w", err)
-		}
-		requirements := filepath.Join(dir, "requirements.txt")
-		if err := os.WriteFile(requirements, motoRequirements, 0o644); err != nil {
-			return fmt.Errorf("write requirements: %w", err)
-		}
-		pip := []string{"-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement", requirements}
-		if err := run(ctx, "", filepath.Join(dir, "bin", "python"), pip...); err != nil {
-			return fmt.Errorf("install moto: %w", err)
-		}
-		return nil
-	})
+	err := c.make(func(dir string) error { return pythonEnvironment(ctx, dir, motoRequirements) })
 	return motoVersion + " in " + c.dir, err
 }
 

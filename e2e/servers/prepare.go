@@ -50,6 +50,7 @@ func (k *Kit) Prepare(ctx context.Context, out io.Writer) error {
 		"test image":  k.describeImage,
 		"opensearch":  k.prepareOpenSearch,
 		"moto":        k.prepareMoto,
+		"cfn-lint":    k.prepareCFNLint,
 		"nats-server": k.prepareNATS,
 	} {
 		group.Go(func() {
@@ -81,7 +82,7 @@ func (k *Kit) describeImage(context.Context) (string, error) {
 }
 
 func (k *Kit) install(ctx context.Context, out io.Writer, lacking []build) error {
-	needs := slices.Concat(setupDockerNeeds(), buildNeeds(lacking), k.openSearchNeeds(), k.motoNeeds())
+	needs := slices.Concat(setupDockerNeeds(), buildNeeds(lacking), k.openSearchNeeds(), k.pythonNeeds())
 	if len(needs) == 0 {
 		return nil
 	}
