@@ -30,8 +30,8 @@ func headline(e *event.Event) string {
 			return Cut(clean(string(e.Data.Runtime))+" says: "+clean(n.Action), 200)
 		}
 	}
-	if e.Data.Message != "" {
-		return Cut(clean(e.Data.Message), 200)
+	if say := cmp.Or(clean(e.Data.Message), platformHeadline(e)); say != "" {
+		return Cut(say, 200)
 	}
 	return Cut(Workload(e)+" "+verb(e.Type), 200)
 }

@@ -47,6 +47,7 @@ func what(e *event.Event) Notice {
 	n := Notice{Mark: mark(e), Headline: headline(e), Where: where(e), Opening: opening(e)}
 	n.cause(e)
 	n.task(e)
+	n.platform(e)
 	n.changed(e)
 	n.incident(e)
 	n.action(e)

@@ -10,6 +10,7 @@ import (
 func others() []Sample {
 	samples := taskChanges()
 	samples = append(samples, collectorChanges()...)
+	samples = append(samples, platformChanges()...)
 	return append(samples, derived()...)
 }
 
@@ -48,6 +49,40 @@ func collectorChanges() []Sample {
 			Unknown: []string{"containers that were started and removed within the gap"},
 		}, ""),
 		about("conflict", event.CollectorConflict, event.Collector{Peer: "web-8", Reason: "both claim engine A"}, ""),
+	}
+}
+
+// platformChanges are what ECS tells of other things than tasks.
+func platformChanges() []Sample {
+	about := func(name string, t event.Type, edit func(*event.Data)) Sample {
+		d := event.Data{
+			Runtime: event.ECS, Scope: "prod", Workload: "web", Account: "123456789012", Region: "eu-west-1",
+			Native: &event.Native{Action: "ECS Service Action"},
+		}
+		edit(&d)
+		return Sample{name, event.Event{Type: t, Data: d}}
+	}
+	return []Sample{
+		about("service-impaired", event.ServiceUpdated, func(d *event.Data) {
+			d.Service = &event.Service{Name: "web", Event: "SERVICE_TASK_START_IMPAIRED", Level: "WARN"}
+		}),
+		about("service-below", event.ServiceUpdated, func(d *event.Data) {
+			d.Service = &event.Service{Name: "web", Event: "below_desired", Counts: &event.Counts{Desired: 5, Running: 2, Pending: 1}}
+		}),
+		about("deployment-failed", event.DeploymentUpdated, func(d *event.Data) {
+			d.Deployment = &event.Deployment{
+				ID: "ecs-svc/6829", State: "failed", Event: "SERVICE_DEPLOYMENT_FAILED", Level: "ERROR",
+				Reason: "ECS deployment circuit breaker: task failed to start.",
+			}
+		}),
+		about("host-impaired", event.NodeUpdated, func(d *event.Data) {
+			d.Workload, d.Node = "", "i-0abc"
+			d.Host = &event.Host{ID: "0f6a", Instance: "i-0abc", Status: "IMPAIRED", Agent: "connected", Checks: []string{"DAEMON IMPAIRED: it stopped"}}
+		}),
+		about("image-scanned", event.ImageScanned, func(d *event.Data) {
+			d.Workload = ""
+			d.Image = &event.Image{Repository: "shop/web", Tag: "7", Digest: "sha256:" + containerID, Action: "SCAN", Result: "COMPLETE", Critical: 2, High: 5}
+		}),
 	}
 }
 
