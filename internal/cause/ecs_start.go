@@ -1,8 +1,6 @@
 package cause
 
 import (
-	"strings"
-
 	"github.com/bellbuoy/bellbuoy/schemas/event"
 )
 
@@ -11,7 +9,7 @@ func failedToStart() Test {
 }
 
 func (e *Evidence) failedToStart() bool {
-	return e.StartFailed || e.stopCodeIs(codeFailedStart) || e.StopCode == "" && strings.Contains(lower(e.StopReason), "task failed to start")
+	return e.StartFailed || e.stopCodeIs(codeFailedStart) || e.StopCode == "" && e.stopSays(startWords)
 }
 
 func notRan() Test {
@@ -136,7 +134,7 @@ func ecsRuntime() Table {
 		run("start.runtime.architecture", "could not start: its command is built for another architecture", fitting, runWords, archWords),
 		run("start.runtime.command", "could not start: its command{command} can't be executed", entry, runWords, commandWords),
 		run("start.runtime", "could not start: {reason}", entry, runWords),
-		late, wrongArch, noCommand, depends,
+		wrongArch, noCommand, late, depends,
 		{
 			Name: "start.unknown.exited", When: when(failedToStart(), endKnown(), notZero(), noMemoryWords()), from: culprit,
 			Class: "start.unknown", Confidence: event.Likely, Initiator: byApp, Say: "could not start: {meaning} before the task was up{in}",

@@ -120,9 +120,9 @@ func ecsStartRows() []row {
 		{"volume", pull("CannotCreateVolumeError: no such driver"), "start.volume", "start.volume", event.Fact, no, "could not start: a volume of it could not be had: no such driver"},
 		{"EFS", fargate("ResourceInitializationError: failed to invoke EFS utils commands to set up EFS volumes: stderr: mount.nfs4: Connection timed out : unsuccessful EFS utils command execution; code: 32"), "start.volume.mount", "start.volume", event.Fact, no, "could not start: a volume of it could not be had: failed to invoke EFS utils commands to set up EFS volumes: stderr: mount.nfs4: Connection timed out : unsuccessful EFS utils command execution; code: 32"},
 		{"volume driver", pull("CannotCreateContainerError: Error response from daemon: error while mounting volume '/v': VolumeDriver.Mount: refused"), "start.volume.driver", "start.volume", event.Fact, no, "could not start: a volume of it could not be had: Error response from daemon: error while mounting volume '/v': VolumeDriver.Mount: refused"},
-		{"EBS", with(fargate(failedStart), func(e *cause.Evidence) { e.FailedAttachment = "AmazonElasticBlockStorage" }), "start.volume.attachment", "start.volume", event.Fact, no, "could not start: a volume of it could not be had: Task failed to start"},
+		{"EBS", with(fargate(failedStart), func(e *cause.Evidence) { e.FailedAttachment = "AmazonElasticBlockStorage" }), "start.volume.attachment", "start.volume", event.Fact, no, "could not start: a volume of it could not be had: could not attach AmazonElasticBlockStorage"},
 		{"interface", fargate("Timeout waiting for network interface provisioning to complete."), "start.network", "start.network", event.Fact, no, "could not start: its network interface could not be had: Timeout waiting for network interface provisioning to complete"},
-		{"interface attachment", with(fargate(failedStart), func(e *cause.Evidence) { e.FailedAttachment = "eni" }), "start.network.attachment", "start.network", event.Fact, no, "could not start: its network interface could not be had: Task failed to start"},
+		{"interface attachment", with(fargate(failedStart), func(e *cause.Evidence) { e.FailedAttachment = "eni" }), "start.network.attachment", "start.network", event.Fact, no, "could not start: its network interface could not be had: could not attach eni"},
 		{"internal error", fargate("InternalError: Task failed to start"), "start.network.internal", "start.network", event.Guess, no, "could not start: ECS had an error of its own: Task failed to start"},
 		{"no room", task("TaskFailedToStart", "RESOURCE:CPU"), "start.capacity", "start.capacity", event.Fact, no, "could not start: no place for it: no CPU"},
 		{"no agent", task("TaskFailedToStart", "Unexpected: AGENT"), "start.capacity", "start.capacity", event.Fact, no, "could not start: no place for it: Unexpected: AGENT"},
@@ -136,6 +136,7 @@ func ecsStartRows() []row {
 		{"entrypoint in the task", fargate(`failed to create: exec: "serve": executable file not found in $PATH`), "start.runtime.file", "start.runtime", event.Fact, no, "could not start: its command serve can't be executed"},
 		{"dependency", pull("TaskDependencyError: dependency graph: container db did not become healthy"), "start.dependency", "start.dependency", event.Fact, no, "could not start: a container that it depends on was not ready: dependency graph: container db did not become healthy"},
 		{"ended in the start", task("TaskFailedToStart", failedStart, part("web", 0, ""), part("db", 2, "")), "start.unknown.exited", "start.unknown", event.Likely, no, "could not start: exit code 2 before the task was up in container db"},
+		{"no text", task("", failedStart, part("web", nil, "")), "start.unknown", "start.unknown", event.Guess, no, "could not start: no reason given"},
 		{"new text", fargate("The moon is in the wrong phase"), "start.unknown", "start.unknown", event.Guess, no, "could not start: The moon is in the wrong phase"},
 	}
 }

@@ -15,7 +15,7 @@ var (
 	groupIn      = regexp.MustCompile(`(?i)targetgroup/([\w-]+)|\((?:elb|target-?group) ([\w-]+)\)`)
 	instanceIn   = regexp.MustCompile(`(?i)\(instance \(?([\w-]+)|\b(i-[0-9a-f]{8,17})\b`)
 	endpointIn   = regexp.MustCompile(`(?i)https?://([\w.-]+\w)|lookup ([\w.-]+\w)|dial tcp ([\d.]{7,15}:\d+)|(?:between the task and|reach) ([\w -]+\w)`)
-	deploymentIn = regexp.MustCompile(`(?i)\(deployment ([\w/-]+)\)`)
+	deploymentIn = regexp.MustCompile(`(?i)\((?:deployment|task-?set) ([\w/-]+)\)`)
 	resourceIn   = regexp.MustCompile(`(?i)\bresource:(\w+)`)
 	commandIn    = regexp.MustCompile(`(?i)exec: \\?"([^"\\]+)\\?"|exec ([\w./-]+): `)
 )
@@ -90,7 +90,8 @@ func (e *Evidence) reason() string {
 	if token := Token(text); token != "" {
 		text = strings.TrimLeft(text[strings.Index(text, token)+len(token):], ": ")
 	}
-	return cmp.Or(start(strings.TrimRight(text, " ."), maxReason), Token(e.from.text), "no reason given")
+	why := cmp.Or(start(strings.TrimRight(text, " ."), maxReason), Token(e.from.text))
+	return cmp.Or(why, behind("could not attach ", e.FailedAttachment), "no reason given")
 }
 
 // start returns at most n bytes of a valid text, cut between characters.

@@ -193,16 +193,13 @@ func (e *Evidence) mentioned(text string) int {
 	return found
 }
 
-// anyText is the text that tells most: the first that is not a phrase of no content.
+// anyText is the first text that tells something.
 func anyText(e *Evidence) source {
 	texts := e.platform().texts
 	for i := range texts {
 		if s := &texts[i]; !s.says(emptyWords) {
 			return source{s.part, s.text}
 		}
-	}
-	if len(texts) > 0 {
-		return source{none, texts[0].text}
 	}
 	return source{part: none}
 }

@@ -43,6 +43,7 @@ const (
 	runtimeWords
 	dependsWords
 	memoryWords
+	startWords
 	emptyWords
 	phraseCount
 )
@@ -96,7 +97,8 @@ var vocabulary = [phraseCount]words{
 	runtimeWords:     {means: "CannotInspectContainer, ContainerRuntime…, DockerTimeout, DockerState or ContainerNetworking", any: []string{"cannotinspectcontainer", "containerruntime", "dockertimeout", "dockerstate", "containernetworking"}},
 	dependsWords:     {means: `TaskDependencyError or "dependency"`, any: []string{"dependenc"}, re: regexp.MustCompile(`taskdependencyerror|\bdependenc(y|ies)\b`)},
 	memoryWords:      {means: "OutOfMemory", any: []string{"outofmemory", "killed due to memory usage"}},
-	emptyWords:       {means: "nothing", any: []string{"essential container in task exited", "task failed to start"}, re: regexp.MustCompile(`^.{0,40}$`)},
+	startWords:       {means: `"Task failed to start"`, any: []string{"task failed to start", "taskfailedtostart"}},
+	emptyWords:       {means: "nothing", any: []string{"essential container in task exited", "task failed to start", "taskfailedtostart"}, re: regexp.MustCompile(`^.{0,40}$`)},
 }
 
 // unreachable are the words of networks that lead nowhere.
