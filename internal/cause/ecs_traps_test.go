@@ -68,6 +68,8 @@ func textTraps() map[string]trap {
 		"maintenance with a notice":                  {task("TerminationNotice", "ECS is performing maintenance on the underlying infrastructure hosting the task."), "infra.maintenance", yes, ""},
 		"health, though 143":                         {task("", "Task failed ELB health checks in (target-group "+group+")", part("app", 143, "")), "health.loadbalancer", no, ""},
 		"a user's words":                             {task("UserInitiated", "the deploy of CannotPullContainerError was not found", part("app", nil, "")), "user.stop", yes, ""},
+		"a login that is no image":                   {fargate("ResourceInitializationError: unable to pull secrets or registry auth: CannotPullRegistryAuth: AccessDeniedException"), "start.secrets", no, ""},
+		"the same in the task and in a container":    {task("TaskFailedToStart", pullMissing, part("app", nil, ""), part("log", nil, pullMissing)), "start.image.notfound", no, "log"},
 		"a deploy without words":                     {with(task("ServiceSchedulerInitiated", "", part("app", 137, "")), func(e *cause.Evidence) { e.Replaced = true }), "deploy.replaced", yes, ""},
 		"replaced, but it had crashed":               {with(ended(part("app", 139, "")), func(e *cause.Evidence) { e.Replaced = true }), "exit.crash", no, ""},
 		"scaled in with an error of its own":         {task("ServiceSchedulerInitiated", "Scaling activity initiated by (deployment ecs-svc/1)", part("app", 1, "")), "scheduler.scaling", yes, ""},
