@@ -150,7 +150,6 @@ func (w *writer) task(d *event.Data) {
 	w.when("stopping_at", t.Times.Stopping)
 	w.when("stopped_at", t.Times.Stopped)
 	w.when("next_start_at", t.NextStart)
-	w.text("launch_type", t.Placement.LaunchType)
 	w.platform(t)
 	w.others(t.Containers)
 	w.close(o)

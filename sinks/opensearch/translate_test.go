@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -70,6 +71,7 @@ func fill(v reflect.Value, n *int) {
 func document(t testing.TB, e *event.Event) map[string]any {
 	t.Helper()
 	b := appendDocument(nil, e, written())
+	require.True(t, jsontext.Value(b).IsValid(), "not JSON, or a member comes twice: %s", b)
 	var doc map[string]any
 	require.NoError(t, json.Unmarshal(b, &doc), "%s", b)
 	return doc
@@ -288,7 +290,7 @@ func FuzzDocument(f *testing.F) {
 		lines := strings.Split(strings.TrimSuffix(string(b.body), "\n"), "\n")
 		require.Len(t, lines, 2, "a document is one line behind one action line")
 		for _, line := range lines {
-			require.True(t, json.Valid([]byte(line)), line)
+			require.True(t, jsontext.Value(line).IsValid(), line)
 		}
 	})
 }
