@@ -123,6 +123,8 @@ func TestOpenSearchTakesEveryEventUnderAStrictMapping(t *testing.T) {
 	}
 	require.Equal(t, len(ids), x.count("*:*"))
 	require.Positive(t, x.count("cause.class:oom* AND container.exit_code:137"))
+	require.Positive(t, x.count("cloud.account.id:123456789012 AND task.stop_code:TaskFailedToStart AND cause.token:CannotPullContainerError"))
+	require.Positive(t, x.count("service_status.desired:>4 AND service_status.running:[1 TO 3] AND cloud.region:eu*"))
 	require.Positive(t, x.count(`service.name:* AND event.name:"task.stopped" AND cause.expected:false`))
 }
 

@@ -159,7 +159,7 @@ func ecsUser() Table {
 	return Table{{
 		Name: "user.stop", When: when(either(stopCode("UserInitiated"), stopSays(byUserWords))),
 		Class: "user.stop", Confidence: event.Fact, Initiator: byUser, Expected: true,
-		Say:  "stopped by request{by}{asked}{ending}",
+		Say:  "stopped by {requester}{asked}{ending}",
 		Next: "ask CloudTrail for StopTask to see who did it, if that is not known",
 	}}
 }

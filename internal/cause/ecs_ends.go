@@ -49,7 +49,7 @@ func ecsEnds() Table {
 	t := Table{
 		{
 			Name: "oom.other", When: append(says(memoryWords), endKnown(), notCode(137)), from: text(memoryWords),
-			Class: "oom", Confidence: event.Likely, Initiator: byHost, Say: "out of memory{after}; the container ended with {meaning}{in}",
+			Class: "oom", Confidence: event.Likely, Initiator: byHost, Say: "out of memory{after}{in}; it ended with {meaning}",
 			Next: "give it more memory, or find what grows; a child process may have been the one that was killed",
 		},
 		{

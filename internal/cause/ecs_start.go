@@ -100,7 +100,7 @@ func ecsResources() Table {
 		volume, efs, mount, ebs, network, eni, internal,
 		{
 			Name: "start.capacity", When: says(capacityWords), from: text(capacityWords),
-			Class: "start.capacity", Confidence: event.Fact, Initiator: byPlatform, Say: "could not start: no place for it: {resource}",
+			Class: "start.capacity", Confidence: event.Fact, Initiator: byPlatform, Say: "could not start: no place for it, {resource}",
 			Next: "add capacity, check that the agents are connected, and that an instance type fits the task",
 		},
 	}
@@ -137,7 +137,7 @@ func ecsRuntime() Table {
 		wrongArch, noCommand, late, depends,
 		{
 			Name: "start.unknown.exited", When: when(failedToStart(), endKnown(), notZero(), noMemoryWords()), from: culprit,
-			Class: "start.unknown", Confidence: event.Likely, Initiator: byApp, Say: "could not start: {meaning} before the task was up{in}",
+			Class: "start.unknown", Confidence: event.Likely, Initiator: byApp, Say: "could not start: {meaning}{in} before the task was up",
 			Next: "read the log of that container",
 		},
 		{

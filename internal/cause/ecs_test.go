@@ -80,7 +80,7 @@ func ecsRequestRows() []row {
 		{"infrastructure health", task("InfrastructureHealth", "The container instance is impaired.", part("web", 137, "")), "infra.health", "infra.health", event.Fact, no, "stopped, because the infrastructure below it was not healthy: The container instance is impaired"},
 		{"notice", task("TerminationNotice", "Something is going to happen"), "infra.health.notice", "infra.health", event.Likely, no, "stopped, because the infrastructure below it gave notice: Something is going to happen"},
 		{"load balancer", with(task("ServiceSchedulerInitiated", "Task failed ELB health checks in (target-group "+group+")", part("web", 143, "")), func(e *cause.Evidence) { e.Service, e.Ran = true, 3*time.Minute }), "health.loadbalancer", "health.loadbalancer", event.Fact, no, "failed the health checks of target group shop-web after 3m"},
-		{"classic load balancer", task("ServiceSchedulerInitiated", "Task failed ELB health checks in (elb old-web)", part("web", 0, "")), "health.loadbalancer", "health.loadbalancer", event.Fact, no, "failed the health checks of target group old-web"},
+		{"classic load balancer", task("ServiceSchedulerInitiated", "Task failed ELB health checks in (elb old-web)", part("web", 0, "")), "health.loadbalancer", "health.loadbalancer", event.Fact, no, "failed the health checks of load balancer old-web"},
 		{"Lattice", task("ServiceSchedulerInitiated", "Task failed VPC Lattice health checks in (target-group x)"), "health.loadbalancer", "health.loadbalancer", event.Fact, no, "failed the health checks of target group x"},
 		{"container health", task("ServiceSchedulerInitiated", "Task failed container health checks", part("web", 137, "")), "health.container", "health.container", event.Fact, no, "failed its container health check; it did not end within its stop timeout and was killed (exit code 137)"},
 		{"deploy", with(task("ServiceSchedulerInitiated", "Scaling activity initiated by (deployment ecs-svc/1)", part("web", 143, "")), func(e *cause.Evidence) { e.Replaced, e.Deployment = true, "ecs-svc/2" }), "deploy.replaced", "deploy.replaced", event.Likely, yes, "replaced in a deploy of its service"},
@@ -88,7 +88,7 @@ func ecsRequestRows() []row {
 		{"drain by the scheduler", with(task("ServiceSchedulerInitiated", ""), func(e *cause.Evidence) { e.Draining = true }), "scheduler.other.drain", "scheduler.other", event.Likely, yes, "stopped, because its host is being drained"},
 		{"scheduler", task("ServiceSchedulerInitiated", "Availability Zone rebalancing.", part("web", 3, "")), "scheduler.other", "scheduler.other", event.Likely, yes, "stopped by the scheduler of its service: Availability Zone rebalancing, exit code 3"},
 		{"user", task("UserInitiated", "Task stopped by user", part("web", 137, "")), "user.stop", "user.stop", event.Fact, yes, "stopped by request; it did not end within its stop timeout and was killed (exit code 137)"},
-		{"user with a reason", with(task("UserInitiated", "moving house", part("web", 0, "")), func(e *cause.Evidence) { e.Requester = "deployer" }), "user.stop", "user.stop", event.Fact, yes, "stopped by request by deployer: moving house"},
+		{"user with a reason", with(task("UserInitiated", "moving house", part("web", 0, "")), func(e *cause.Evidence) { e.Requester = "deployer" }), "user.stop", "user.stop", event.Fact, yes, "stopped by deployer: moving house"},
 		{"user without a code", task("", "Task stopped by user"), "user.stop", "user.stop", event.Fact, yes, "stopped by request"},
 	}
 }
@@ -124,9 +124,9 @@ func ecsStartRows() []row {
 		{"interface", fargate("Timeout waiting for network interface provisioning to complete."), "start.network", "start.network", event.Fact, no, "could not start: its network interface could not be had: Timeout waiting for network interface provisioning to complete"},
 		{"interface attachment", with(fargate(failedStart), func(e *cause.Evidence) { e.FailedAttachment = "eni" }), "start.network.attachment", "start.network", event.Fact, no, "could not start: its network interface could not be had: could not attach eni"},
 		{"internal error", fargate("InternalError: Task failed to start"), "start.network.internal", "start.network", event.Guess, no, "could not start: ECS had an error of its own: Task failed to start"},
-		{"no room", task("TaskFailedToStart", "RESOURCE:CPU"), "start.capacity", "start.capacity", event.Fact, no, "could not start: no place for it: no CPU"},
-		{"no agent", task("TaskFailedToStart", "Unexpected: AGENT"), "start.capacity", "start.capacity", event.Fact, no, "could not start: no place for it: Unexpected: AGENT"},
-		{"no capacity", fargate("Capacity is unavailable at this time. Please try again later or in a different availability zone"), "start.capacity", "start.capacity", event.Fact, no, "could not start: no place for it: Capacity is unavailable at this time. Please try again later or in a different availability zone"},
+		{"no room", task("TaskFailedToStart", "RESOURCE:CPU"), "start.capacity", "start.capacity", event.Fact, no, "could not start: no place for it, not enough CPU"},
+		{"no agent", task("TaskFailedToStart", "Unexpected: AGENT"), "start.capacity", "start.capacity", event.Fact, no, "could not start: no place for it, the agent of the host is not connected"},
+		{"no capacity", fargate("Capacity is unavailable at this time. Please try again later or in a different availability zone"), "start.capacity", "start.capacity", event.Fact, no, "could not start: no place for it, Capacity is unavailable at this time. Please try again later or in a different availability zone"},
 		{"thin pool", with(pull("CannotCreateContainerError: Error response from daemon: devmapper: Thin Pool has 1 free data blocks"), func(e *cause.Evidence) { e.Host = "i-0abc" }), "start.image.disk.runtime", "start.image.disk", event.Fact, no, "could not start: the disk of host i-0abc has no room for the container"},
 		{"architecture", pull("CannotStartContainerError: Error response from daemon: OCI runtime create failed: exec format error"), "start.runtime.architecture", "start.runtime", event.Fact, no, "could not start: its command is built for another architecture"},
 		{"entrypoint", task("TaskFailedToStart", failedStart, part("web", 127, `CannotStartContainerError: Error response from daemon: OCI runtime create failed: exec: "serve": executable file not found in $PATH: unknown`)), "start.runtime.command", "start.runtime", event.Fact, no, "could not start: its command serve can't be executed"},
@@ -135,7 +135,7 @@ func ecsStartRows() []row {
 		{"architecture in the task", fargate("exec /app: exec format error"), "start.runtime.format", "start.runtime", event.Fact, no, "could not start: its command is built for another architecture"},
 		{"entrypoint in the task", fargate(`failed to create: exec: "serve": executable file not found in $PATH`), "start.runtime.file", "start.runtime", event.Fact, no, "could not start: its command serve can't be executed"},
 		{"dependency", pull("TaskDependencyError: dependency graph: container db did not become healthy"), "start.dependency", "start.dependency", event.Fact, no, "could not start: a container that it depends on was not ready: dependency graph: container db did not become healthy"},
-		{"ended in the start", task("TaskFailedToStart", failedStart, part("web", 0, ""), part("db", 2, "")), "start.unknown.exited", "start.unknown", event.Likely, no, "could not start: exit code 2 before the task was up in container db"},
+		{"ended in the start", task("TaskFailedToStart", failedStart, part("web", 0, ""), part("db", 2, "")), "start.unknown.exited", "start.unknown", event.Likely, no, "could not start: exit code 2 in container db before the task was up"},
 		{"no text", task("", failedStart, part("web", nil, "")), "start.unknown", "start.unknown", event.Guess, no, "could not start: no reason given"},
 		{"new text", fargate("The moon is in the wrong phase"), "start.unknown", "start.unknown", event.Guess, no, "could not start: The moon is in the wrong phase"},
 	}
@@ -147,7 +147,7 @@ func ecsEndRows() []row {
 	return []row{
 		{"out of memory", with(ended(part("web", 137, oom)), func(e *cause.Evidence) { e.Service, e.Ran = true, 4*time.Second }), "oom", "oom", event.Fact, no, "out of memory: killed by the kernel after 4s"},
 		{"out of memory on Fargate", task("EssentialContainerExited", "OutOfMemoryError: container killed due to memory usage", part("web", nil, "")), "oom", "oom", event.Fact, no, "out of memory: killed by the kernel"},
-		{"child out of memory", ended(part("web", 1, oom), part("log", 0, "")), "oom.other", "oom", event.Likely, no, "out of memory; the container ended with exit code 1 in container web"},
+		{"child out of memory", ended(part("web", 1, oom), part("log", 0, "")), "oom.other", "oom", event.Likely, no, "out of memory in container web; it ended with exit code 1"},
 		{"job done", with(ended(part("job", 0, "")), func(e *cause.Evidence) { e.Ran = time.Hour }), "exit.zero.standalone", "exit.zero.standalone", event.Fact, yes, "completed with exit code 0 after 1h"},
 		{"service ended", with(ended(part("web", 0, "")), service), "exit.zero.service", "exit.zero.service", event.Fact, no, "ended by itself with exit code 0, though a service is meant to run for ever"},
 		{"137", ended(part("web", 137, "")), "exit.sigkill", "exit.sigkill", event.Guess, no, "killed by SIGKILL; no record says by whom, or whether its memory ran out"},

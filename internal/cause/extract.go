@@ -12,7 +12,8 @@ var (
 	imageIn      = regexp.MustCompile(`(?i)(?:manifest for|access denied for|failed to resolve ref(?:erence)?|repository with name) ["']?([\w./:@-]*\w)`)
 	secretIn     = regexp.MustCompile(`arn:[\w-]+:secretsmanager:[\w-]*:\d*:secret:([\w/+=.@-]+)`)
 	parameterIn  = regexp.MustCompile(`(?i)(?:parameters?:? \[?|parameter/)(/?[\w./-]+)`)
-	groupIn      = regexp.MustCompile(`(?i)targetgroup/([\w-]+)|\((?:elb|target-?group) ([\w-]+)\)`)
+	groupIn      = regexp.MustCompile(`(?i)targetgroup/([\w-]+)|\(target-?group ([\w-]+)\)`)
+	balancerIn   = regexp.MustCompile(`(?i)\(elb ([\w-]+)\)`)
 	instanceIn   = regexp.MustCompile(`(?i)\(instance \(?([\w-]+)|\b(i-[0-9a-f]{8,17})\b`)
 	endpointIn   = regexp.MustCompile(`(?i)https?://([\w.-]+\w)|lookup ([\w.-]+\w)|dial tcp ([\d.]{7,15}:\d+)|(?:between the task and|reach) ([\w -]+\w)`)
 	deploymentIn = regexp.MustCompile(`(?i)\((?:deployment|task-?set) ([\w/-]+)\)`)
@@ -63,11 +64,27 @@ func (e *Evidence) theSecret() string {
 	return "a secret"
 }
 
+// theGroup is the target group, or the classic load balancer, whose checks failed.
 func (e *Evidence) theGroup() string {
 	if name := named(groupIn, e.from.text); name != "" {
 		return "target group " + name
 	}
-	return "its target group"
+	return cmp.Or(behind("load balancer ", named(balancerIn, e.from.text)), "its load balancer")
+}
+
+// shortage is what there was too little of.
+func (e *Evidence) shortage() string {
+	switch what := strings.ToUpper(named(resourceIn, e.from.text)); what {
+	case "":
+	case "CPU", "GPU", "ENI":
+		return "not enough " + what
+	default:
+		return "not enough " + strings.ToLower(what)
+	}
+	if strings.HasSuffix(lower(e.from.text), "agent") {
+		return "the agent of the host is not connected"
+	}
+	return e.reason()
 }
 
 func (e *Evidence) theHost() string {

@@ -12,7 +12,7 @@ func Placeholders() []string {
 	return []string{
 		"code", "signal", "after", "error", "sent", "policy",
 		"meaning", "ending", "reason", "in", "by", "image", "host",
-		"asked", "secret", "group", "endpoint", "resource", "command",
+		"requester", "asked", "secret", "group", "endpoint", "resource", "command",
 	}
 }
 
@@ -70,6 +70,8 @@ func (e *Evidence) named(name string) (string, bool) {
 		return behind(" in container ", e.container()), true
 	case "by":
 		return behind(" by ", e.Requester), true
+	case "requester":
+		return cmp.Or(e.Requester, "request"), true
 	case "asked":
 		return e.asking(), true
 	case "image":
@@ -83,7 +85,7 @@ func (e *Evidence) named(name string) (string, bool) {
 	case "endpoint":
 		return cmp.Or(named(endpointIn, e.from.text), "an AWS endpoint"), true
 	case "resource":
-		return cmp.Or(behind("no ", named(resourceIn, e.from.text)), e.reason()), true
+		return e.shortage(), true
 	case "command":
 		return behind(" ", named(commandIn, e.from.text)), true
 	}
