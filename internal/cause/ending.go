@@ -61,10 +61,16 @@ func (e *Evidence) unsure(r *Rule) bool {
 	return family(r.Class) == "exit" && len(e.Parts) > 0 && e.platform().end.mixed
 }
 
-// ofBatch reports a task of a cluster that AWS Batch made.
+// ofBatch reports a task of a cluster that AWS Batch made: AWSBatch-<name>-<uuid> or <name>_Batch_<uuid>.
 func (e *Evidence) ofBatch() bool {
-	return strings.HasPrefix(e.Task.Scope, "AWSBatch-") || strings.Contains(e.Task.Scope, "_Batch_")
+	name := e.Task.Scope
+	if len(name) < uuid || strings.Trim(name[len(name)-uuid:], "0123456789abcdef-") != "" {
+		return false
+	}
+	return strings.HasPrefix(name, "AWSBatch-") || strings.HasSuffix(name[:len(name)-uuid], "_Batch_")
 }
+
+const uuid = len("01234567-89ab-cdef-0123-456789abcdef")
 
 // stubborn is a stop that took as long as containers have that don't end when they are asked to; 30 s is the
 // default of their stop timeout.
