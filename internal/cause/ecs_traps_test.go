@@ -46,7 +46,7 @@ func codeTraps() map[string]trap {
 		"the code of the evidence, if no part has one":   {with(ended(part("app", nil, "")), func(e *cause.Evidence) { e.ExitCode = code(9) }), "exit.error", no, ""},
 		"SIGPIPE":                    {ended(part("app", 141, "")), "exit.error", no, ""},
 		"a new stop code":            {task("PlatformWhim", "", part("app", 137, "")), "unknown", no, ""},
-		"a job of Batch":             {with(ended(part("job", 3, "")), func(e *cause.Evidence) { e.Task.Scope = "AWSBatch-nightly-" + uuid }), "exit.error", yes, ""},
+		"a job of Batch":             {with(ended(part("job", 3, "")), func(e *cause.Evidence) { e.Task.Scope = "AWSBatch-nightly" }), "exit.error", yes, ""},
 		"a cluster with a like name": {with(ended(part("app", 3, "")), func(e *cause.Evidence) { e.Task.Scope = "my_Batch_cluster" }), "exit.error", no, ""},
 		"a job of Batch 2":           {with(ended(part("job", 137, "OutOfMemoryError: x")), func(e *cause.Evidence) { e.Task.Scope = "nightly_Batch_" + uuid }), "oom", yes, ""},
 	}
@@ -134,7 +134,7 @@ func TestWhoAndWhat(t *testing.T) {
 			ended(must("yn", part("a", 1, ""), part("b", 0, ""))...), "app", "", "", event.Fact,
 			"container b (not essential): exit code 0", "container a",
 		},
-		"Batch": {with(ended(part("a", 1, "")), func(e *cause.Evidence) { e.Task.Scope = "AWSBatch-x-" + uuid }), "app", "", "", event.Fact, "AWS Batch runs it, and judges and repeats it itself", "code 1"},
+		"Batch": {with(ended(part("a", 1, "")), func(e *cause.Evidence) { e.Task.Scope = "AWSBatch-x" }), "app", "", "", event.Fact, "AWS Batch runs it, and judges and repeats it itself", "code 1"},
 	} {
 		got := cause.ECS().Classify(tt.evidence)
 		assert.Equal(t, []any{tt.initiator, tt.who, tt.token, tt.confidence}, []any{got.Initiator, got.InitiatorName, got.Token, got.Confidence}, name)
@@ -204,7 +204,7 @@ func TestRowsOfAUserOnECS(t *testing.T) {
 		assert.NotEmpty(t, own.Classify(asked).Rule)
 		assert.True(t, strings.HasPrefix(own.Classify(asked).Rule, event.UserRule), condition)
 	}
-	batch := with(e, func(e *cause.Evidence) { e.Task.Scope = "AWSBatch-x-" + uuid })
+	batch := with(e, func(e *cause.Evidence) { e.Task.Scope = "AWSBatch-x" })
 	own, err := cause.Rules([]cause.Row{userRow(func(r *cause.Row) { r.When = "exit_code == 7" })}, event.ECS)
 	require.NoError(t, err)
 	assert.False(t, append(own, cause.ECS()...).Classify(batch).Expected, "a user's row decides itself")

@@ -61,13 +61,14 @@ func (e *Evidence) unsure(r *Rule) bool {
 	return family(r.Class) == "exit" && len(e.Parts) > 0 && e.platform().end.mixed
 }
 
-// ofBatch reports a task of a cluster that AWS Batch made: AWSBatch-<name>-<uuid> or <name>_Batch_<uuid>.
+// ofBatch reports a task of a cluster that AWS Batch made: AWSBatch-<name> or <name>_Batch_<uuid>.
 func (e *Evidence) ofBatch() bool {
 	name := e.Task.Scope
-	if len(name) < uuid || strings.Trim(name[len(name)-uuid:], "0123456789abcdef-") != "" {
-		return false
+	if strings.HasPrefix(name, "AWSBatch-") {
+		return true
 	}
-	return strings.HasPrefix(name, "AWSBatch-") || strings.HasSuffix(name[:len(name)-uuid], "_Batch_")
+	before := name[:max(len(name)-uuid, 0)]
+	return strings.HasSuffix(before, "_Batch_") && strings.Trim(name[len(before):], "0123456789abcdef-") == ""
 }
 
 const uuid = len("01234567-89ab-cdef-0123-456789abcdef")
