@@ -125,9 +125,9 @@ func (r *Rule) cause(e *Evidence) event.Cause {
 	if c.Confidence == event.Fact && (e.CodeFrom != "" || e.unsure(r)) {
 		c.Confidence = event.Likely // read from a place that may be wrong
 	}
+	c.InitiatorName, c.Container = redact.Clean(c.InitiatorName), redact.Clean(c.Container)
 	if e.told() { // in words that others wrote
 		c.Say, c.Next = redact.Clean(c.Say), redact.Clean(c.Next)
-		c.InitiatorName, c.Container = redact.Clean(c.InitiatorName), redact.Clean(c.Container)
 	}
 	c.Expected = c.Expected || r.ecs && e.ofBatch()
 	return c

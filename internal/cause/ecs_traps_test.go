@@ -237,6 +237,7 @@ func FuzzECS(f *testing.F) {
 		f.Add(tt.evidence.StopCode, tt.evidence.StopReason, first.Reason, first.Name, int64(0), byte(3))
 	}
 	f.Add("\xff", "Host EC2 (instance \xff\x00) terminated", "CannotPull\u202e: {image} {", "{in}", int64(-1<<62), byte(255))
+	f.Add("", "", "", "\xd4", int64(0), byte(32))
 	f.Fuzz(func(t *testing.T, stopCode, reason, other, name string, exit int64, bits byte) {
 		yes := bits&1 != 0
 		e := cause.Evidence{
@@ -251,7 +252,7 @@ func FuzzECS(f *testing.F) {
 		if got.Class == "" || got.Rule == "" || got.Say == "" || got.Next == "" || got.Initiator == "" || len(near) > 3 {
 			t.Fatalf("an end is lost: %+v", got)
 		}
-		for _, text := range append([]string{got.Say, got.Token, got.Next}, got.Evidence...) {
+		for _, text := range append([]string{got.Say, got.Token, got.Next, got.InitiatorName, got.Container}, got.Evidence...) {
 			if !utf8.ValidString(text) || strings.ContainsAny(text, "\n\r\x00\x1b") {
 				t.Fatalf("%q is no line", text)
 			}

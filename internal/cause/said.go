@@ -56,7 +56,9 @@ func (p *platform) add(text string, part int) {
 }
 
 // told reports that a platform has words for the stop.
-func (e *Evidence) told() bool { return e.StopCode != "" || e.StopReason != "" || len(e.Parts) > 0 }
+func (e *Evidence) told() bool {
+	return e.StopCode != "" || e.StopReason != "" || len(e.Parts) > 0 || e.FailedAttachment != ""
+}
 
 // bystander reports a part that did not end the task: it is not essential, and an essential one ended.
 func (e *Evidence) bystander(i int) bool {
