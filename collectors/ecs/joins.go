@@ -3,12 +3,7 @@ package ecs
 import (
 	"cmp"
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"slices"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/bellbuoy/bellbuoy/schemas/event"
@@ -23,13 +18,14 @@ type workload struct {
 
 // deployment is one of a service. Times are Unix ms.
 type deployment struct {
-	ID    string `json:"id"`
-	State string `json:"s,omitempty"`
-	At    int64  `json:"at"` // when it began
-	// Weighed says that the stops before it became known were looked at again.
+	ID string `json:"id"`
+	At int64  `json:"at"` // when it began; as long as no event of its own has told that, not later
+	// Noted says that one has.
+	Noted bool   `json:"n,omitempty"`
+	State string `json:"s,omitempty"` // the last
+	Since int64  `json:"c,omitempty"` // that this is so
+	// Weighed says that the stops before all this was known were looked at again.
 	Weighed bool `json:"ok,omitempty"`
-	// Noted says that an event of its own told when it began, not its first task.
-	Noted bool `json:"n,omitempty"`
 }
 
 // host is what is saved of a container instance, or of an EC2 instance that is not known to be one. Times
@@ -51,32 +47,40 @@ const (
 	hostPatience = int64(time.Hour / time.Millisecond)
 )
 
-// upsert notes a deployment and reports whether that says something new, and whether stops before must be
-// looked at again: it is one beside others.
+// upsert notes what is told of a deployment at d.At, and reports whether that says something new, and whether
+// stops before must be looked at again: it is one beside others.
 func (w *workload) upsert(d deployment) (changed, weigh bool) {
 	i := slices.IndexFunc(w.Deployments, func(o deployment) bool { return o.ID == d.ID })
 	if i < 0 {
 		d.Weighed = len(w.Deployments) == 0
+		if d.State != "" {
+			d.Since, d.Noted = d.At, begins(d.State)
+		}
 		w.Deployments = append(w.Deployments, d)
 		w.sort()
 		return true, !d.Weighed
 	}
-	old := &w.Deployments[i]
+	old := w.Deployments[i]
+	next := old
 	switch {
-	case d.Noted && begins(d.State) && (!old.Noted || d.At > old.At): // a rollback begins an old one again
-		again := old.Noted || d.At > old.At
-		*old = deployment{d.ID, d.State, d.At, old.Weighed && !again, true}
-	case d.Noted && d.State != old.State && !begins(d.State):
-		old.State, d = d.State, *old
-	case !d.Noted && !old.Noted && d.At < old.At:
-		old.At = d.At
-	default:
-		return false, !old.Weighed
+	case begins(d.State) && (!old.Noted || d.At > old.At): // a rollback begins an old one again
+		next.At, next.Noted = d.At, true
+	case !old.Noted && d.At < old.At:
+		next.At = d.At
 	}
-	weigh = !old.Weighed
+	if d.State != "" && d.At > old.Since {
+		next.State, next.Since = d.State, d.At
+	}
+	if next.At != old.At || next.over() != old.over() {
+		next.Weighed = false
+	}
+	w.Deployments[i] = next
 	w.sort()
-	return true, weigh
+	return next != old, !next.Weighed
 }
+
+// over reports a deployment that came to nothing.
+func (d *deployment) over() bool { return d.State == "failed" || d.State == "stopped" }
 
 func begins(state string) bool { return state == "in_progress" || state == "rolling_back" }
 
@@ -102,7 +106,7 @@ func (w *workload) weighed(id string) bool {
 func (w *workload) successor(own string, at int64) string {
 	for i := len(w.Deployments) - 1; i >= 0; i-- {
 		d := &w.Deployments[i]
-		if d.At > at+joinSlack || d.State == "failed" || d.State == "stopped" {
+		if d.At > at+joinSlack || d.over() && d.Since <= at {
 			continue
 		}
 		if d.ID == own {
@@ -152,269 +156,6 @@ func (h *host) take(n *note, peer string) (changed, weigh bool) {
 	return *h != before, !h.Weighed && (h.Draining > 0 || h.Spot > 0 || h.Lost > 0)
 }
 
-// shelf keeps what is saved of workloads and hosts at hand. It is safe for concurrent use.
-type shelf struct {
-	store Store
-
-	mu    sync.Mutex // guards what follows
-	items map[string]shelved
-}
-
-type shelved struct {
-	value    any // *workload or *host, never changed
-	revision uint64
-	read     time.Time
-}
-
-const (
-	maxShelved = 20_000
-	// fresh is how old what is at hand may be where another collector may have noted something since.
-	fresh = 2 * time.Second
-)
-
-func newShelf(s Store) *shelf { return &shelf{store: s, items: map[string]shelved{}} }
-
-// at returns what is at hand if it is not older than age.
-func (s *shelf) at(key string, age time.Duration) (shelved, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	item, ok := s.items[key]
-	return item, ok && (age < 0 || time.Since(item.read) <= age)
-}
-
-func (s *shelf) keep(key string, item shelved) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, ok := s.items[key]; !ok && len(s.items) >= maxShelved {
-		for old := range s.items { // any: it is read again
-			delete(s.items, old)
-			break
-		}
-	}
-	s.items[key] = item
-}
-
-func (s *shelf) drop(key string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.items, key)
-}
-
-// read returns what is saved under a key, not older than age; a negative one takes what is at hand. It must not
-// be changed.
-func read[T any](ctx context.Context, s *shelf, key string, age time.Duration) (*T, uint64, error) {
-	if item, ok := s.at(key, age); ok {
-		if v, ok := item.value.(*T); ok {
-			return v, item.revision, nil
-		}
-	}
-	value, rev, err := s.store.Get(ctx, key)
-	if err != nil {
-		return nil, 0, err
-	}
-	v := new(T)
-	if rev > 0 {
-		if err := json.Unmarshal(value, v); err != nil {
-			return nil, 0, fmt.Errorf("decode %s: %w", key, err)
-		}
-	}
-	s.keep(key, shelved{v, rev, time.Now()})
-	return v, rev, nil
-}
-
-// errContended is retried by whoever handles the message again.
-var errContended = errors.New("another writer is always first")
-
-const maxTries = 16
-
-// update changes what is saved under a key. change gets a copy of its own and reports whether it changed it.
-func update[T any](ctx context.Context, s *shelf, key string, change func(*T) bool) error {
-	age := time.Duration(-1)
-	for range maxTries {
-		old, rev, err := read[T](ctx, s, key, age)
-		if err != nil {
-			return err
-		}
-		raw, err := json.Marshal(old)
-		if err != nil {
-			return err
-		}
-		v := new(T)
-		if err := json.Unmarshal(raw, v); err != nil {
-			return err
-		}
-		if !change(v) {
-			return nil
-		}
-		if w, ok := any(v).(*workload); ok {
-			w.Saved = time.Now().Unix()
-		}
-		if raw, err = json.Marshal(v); err != nil {
-			return err
-		}
-		next, won, err := s.store.Put(ctx, key, raw, rev)
-		if err != nil {
-			s.drop(key)
-			return err
-		}
-		if won {
-			s.keep(key, shelved{v, next, time.Now()})
-			return nil
-		}
-		s.drop(key)
-	}
-	return fmt.Errorf("write %s: %w", key, errContended)
-}
-
-// learn notes the deployment and the revision that a task shows. It returns the deployment because of which
-// stops before must be looked at again.
-func (m *machine) learn(ctx context.Context, f *fact) (weigh string, err error) {
-	t := f.task
-	service := groupService(t.Group)
-	key := workloadKey(t.Cluster, service, familyOf(t.Definition))
-	shown := revisionOf(&f.event.Data, t.StartedBy)
-	change := func(w *workload) bool {
-		changed := w.show(shown)
-		if service != "" && isDeployment(t.StartedBy) {
-			c, again := w.upsert(deployment{ID: t.StartedBy, At: t.Created.UnixMilli()})
-			if changed = changed || c; again {
-				weigh = t.StartedBy
-			}
-		}
-		return changed
-	}
-	w, _, err := read[workload](ctx, m.shelf, key, -1)
-	if err != nil {
-		return "", err
-	}
-	// Nearly always nothing is new, and a copy shows it.
-	try := workload{Deployments: slices.Clone(w.Deployments), Revisions: slices.Clone(w.Revisions)}
-	if !change(&try) {
-		return weigh, nil
-	}
-	weigh = ""
-	return weigh, update(ctx, m.shelf, key, change)
-}
-
-func isDeployment(startedBy string) bool { return strings.HasPrefix(startedBy, "ecs-svc/") }
-
-// noted takes what a record tells about tasks other than its own.
-func (m *machine) noted(ctx context.Context, n *note, tell teller) error {
-	switch {
-	case n.Deployment != "":
-		weigh := false
-		err := update(ctx, m.shelf, workloadKey(n.Cluster, n.Service, ""), func(w *workload) (changed bool) {
-			changed, weigh = w.upsert(deployment{ID: n.Deployment, State: n.State, At: n.At.UnixMilli(), Noted: true})
-			return changed
-		})
-		if err != nil || !weigh {
-			return err
-		}
-		return m.weighDeployment(ctx, n.Cluster, n.Service, n.Deployment, tell)
-	case n.Host != "" || n.EC2 != "":
-		return m.notedHost(ctx, n, tell)
-	case n.Task != "":
-		return m.notedRequest(ctx, n, tell)
-	}
-	return nil
-}
-
-// weighDeployment looks again at the stops of a service that were told before one of its deployments was known.
-func (m *machine) weighDeployment(ctx context.Context, cluster, service, id string, tell teller) error {
-	err := m.weigh(ctx, cluster, func(r *saved) bool {
-		return r.Service == service && r.StartedBy != id && isDeployment(r.StartedBy)
-	}, tell)
-	if err != nil {
-		return err
-	}
-	return update(ctx, m.shelf, workloadKey(cluster, service, ""), func(w *workload) bool { return w.weighed(id) })
-}
-
-func (m *machine) notedHost(ctx context.Context, n *note, tell teller) error {
-	weigh := false
-	instance, ec2 := n.Host, n.EC2
-	if instance == "" {
-		known, _, err := read[host](ctx, m.shelf, ec2Key(ec2), fresh)
-		if err != nil {
-			return err
-		}
-		instance = known.Peer
-	}
-	set := func(key, peer string) error {
-		return update(ctx, m.shelf, key, func(h *host) bool {
-			changed, again := h.take(n, peer)
-			weigh = weigh || again
-			return changed
-		})
-	}
-	if ec2 != "" {
-		if err := set(ec2Key(ec2), instance); err != nil {
-			return err
-		}
-	}
-	if instance == "" {
-		return nil
-	}
-	weigh = false
-	if err := m.inheritSpot(ctx, instance, ec2); err != nil {
-		return err
-	}
-	if err := set(hostKey(instance), ec2); err != nil || !weigh {
-		return err
-	}
-	if err := m.weigh(ctx, clusterOf(instance, n.Cluster), func(r *saved) bool { return r.Instance == instance }, tell); err != nil {
-		return err
-	}
-	return update(ctx, m.shelf, hostKey(instance), func(h *host) bool {
-		changed := !h.Weighed
-		h.Weighed = true
-		return changed
-	})
-}
-
-// inheritSpot gives a container instance the warning that its EC2 instance got before they were known to be one.
-func (m *machine) inheritSpot(ctx context.Context, instance, ec2 string) error {
-	if ec2 == "" {
-		return nil
-	}
-	known, _, err := read[host](ctx, m.shelf, ec2Key(ec2), fresh)
-	if err != nil || known.Spot == 0 {
-		return err
-	}
-	spot := known.Spot
-	return update(ctx, m.shelf, hostKey(instance), func(h *host) bool {
-		if h.Spot > 0 {
-			return false
-		}
-		h.Spot, h.Weighed = spot, false
-		return true
-	})
-}
-
-// clusterOf is the cluster of a container instance; of an ARN of the old form only a note can tell it.
-func clusterOf(instance, otherwise string) string {
-	a := splitARN(instance)
-	if name, _, found := strings.Cut(a.rest, "/"); found {
-		prefix, _, _ := strings.Cut(instance, ":container-instance/")
-		return prefix + ":cluster/" + name
-	}
-	return otherwise
-}
-
-// notedRequest notes who asked a task to stop. Its end may have been told before.
-func (m *machine) notedRequest(ctx context.Context, n *note, tell teller) error {
-	asked := request{n.Requester, n.Reason, n.At.UnixMilli()}
-	return m.change(ctx, taskKey(n.Cluster, n.Task), tell, func(ctx context.Context, e *entry) (bool, error) {
-		r := e.saved
-		if r.Asked != nil && r.Asked.At >= asked.At && r.Asked.By != "" {
-			return true, nil
-		}
-		r.Asked = &asked
-		r.ARN, r.Cluster = cmp.Or(r.ARN, n.Task), cmp.Or(r.Cluster, n.Cluster)
-		return m.reconsider(ctx, e, r, true, tell)
-	})
-}
-
 // joined is what the rest of the world tells of a stop.
 type joined struct {
 	definition *definition
@@ -426,10 +167,10 @@ type joined struct {
 	changed             []event.Change
 }
 
-// join gathers what is known beside the task's own record when it stops.
-func (m *machine) join(ctx context.Context, r *saved, from int64, ask *task) (j joined, err error) {
+// join gathers what is known beside the task's own record when it stops. age is how old that may be.
+func (m *machine) join(ctx context.Context, r *saved, from int64, age time.Duration, ask *task) (j joined, err error) {
 	key := workloadKey(r.Cluster, r.Service, r.Family)
-	w, _, err := read[workload](ctx, m.shelf, key, fresh)
+	w, _, err := read[workload](ctx, m.shelf, key, age)
 	if err != nil {
 		return j, err
 	}
@@ -437,7 +178,7 @@ func (m *machine) join(ctx context.Context, r *saved, from int64, ask *task) (j 
 		j.deployment = w.successor(r.StartedBy, from)
 	}
 	if r.Instance != "" {
-		h, _, err := read[host](ctx, m.shelf, hostKey(r.Instance), fresh)
+		h, _, err := read[host](ctx, m.shelf, hostKey(r.Instance), age)
 		if err != nil {
 			return j, err
 		}

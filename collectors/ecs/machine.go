@@ -364,3 +364,25 @@ func (m *machine) live(cluster string) []known {
 	}
 	return list
 }
+
+// resume tells the stops that were claimed by a machine that ended before it had told them. It is for after
+// load; a machine at work that is about to tell one tells the same.
+func (m *machine) resume(ctx context.Context, tell func(context.Context, out) error) error {
+	var keys []string
+	for i := range m.tasks {
+		s := &m.tasks[i]
+		s.mu.Lock()
+		for key, e := range s.entries {
+			if e.lives && e.shown.Unsettled {
+				keys = append(keys, key)
+			}
+		}
+		s.mu.Unlock()
+	}
+	for _, key := range keys {
+		if err := m.change(ctx, key, tell, func(context.Context, *entry) (bool, error) { return true, nil }); err != nil {
+			return err
+		}
+	}
+	return nil
+}

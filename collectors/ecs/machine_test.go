@@ -103,6 +103,9 @@ func (p *published) tell(_ context.Context, o out) error {
 		}
 	}
 	p.all++
+	if o.event.Recorded.IsZero() { // as the supervisor does
+		o.event.Recorded = time.Now().UTC()
+	}
 	if !slices.ContainsFunc(p.events, func(e event.Event) bool { return e.ID == o.event.ID }) {
 		p.events = append(p.events, o.event)
 	}

@@ -197,7 +197,7 @@ func (m *machine) vanish(ctx context.Context, k known, at time.Time, tell func(c
 		ev.Data.Task.PreviousState, ev.Data.Task.State = r.State, event.StateStopped
 		r.Stop = &stop{ID: ev.ID, Vanished: true, From: at.UnixMilli(), At: at.UnixMilli()}
 		r.State = event.StateStopped
-		j, err := m.join(ctx, r, r.Stop.From, nil)
+		j, err := m.join(ctx, r, r.Stop.From, fresh, nil)
 		if err != nil {
 			return false, err
 		}

@@ -20,7 +20,11 @@ import (
 func (m *machine) stopped(ctx context.Context, e *entry, s *step, ev *event.Event, f *fact, spoken bool) error {
 	r := &s.next
 	from := stoppingSince(ev)
-	j, err := m.join(ctx, r, from.UnixMilli(), f.task)
+	age := fresh // it is looked at again before the stop is settled
+	if r.Stop != nil {
+		age = 0
+	}
+	j, err := m.join(ctx, r, from.UnixMilli(), age, f.task)
 	if err != nil {
 		return err
 	}
@@ -189,22 +193,10 @@ func (m *machine) claim(ctx context.Context, e *entry, s *step, tell teller) (bo
 	if won, err := m.save(ctx, e, s.next, s.body); err != nil || !won {
 		return false, err
 	}
-	for _, o := range s.outs {
-		if err := tell(ctx, o); err != nil {
-			return false, err
-		}
+	if err := tell(ctx, s.outs[0]); err != nil {
+		return false, err
 	}
-	return m.settle(ctx, e, s.body)
-}
-
-// settle notes that the stream has acknowledged the first stop. If another was first, it has settled or changed
-// it: then that is seen by reading it again.
-func (m *machine) settle(ctx context.Context, e *entry, body []byte) (bool, error) {
-	next := e.saved
-	done := *next.Stop
-	done.Settled = true
-	next.Stop = &done
-	return m.save(ctx, e, next, body)
+	return m.settle(ctx, e, s.outs[0].event, tell)
 }
 
 // finish tells a stop that was claimed and perhaps not told: its machine has ended, or is about to tell it.
@@ -220,17 +212,23 @@ func (m *machine) finish(ctx context.Context, e *entry, tell teller) (bool, erro
 	if err := tell(ctx, out{event: ev}); err != nil {
 		return false, err
 	}
-	return m.settle(ctx, e, body)
+	return m.settle(ctx, e, ev, tell)
 }
 
-// reconsider judges a stop again that was told, and tells it if the verdict is another. r is the record to
-// save, which is also saved if only dirty.
-func (m *machine) reconsider(ctx context.Context, e *entry, r saved, dirty bool, tell teller) (bool, error) {
+// settle notes that the stream has acknowledged the first stop, ev. What another machine has noted between the
+// judgement and the claim could not be seen in the one, and whoever noted it could not see the other.
+func (m *machine) settle(ctx context.Context, e *entry, ev event.Event, tell teller) (bool, error) {
+	next := e.saved
+	done := *next.Stop
+	done.Settled = true
+	next.Stop = &done
+	return m.judgeAgain(ctx, e, next, ev, tell)
+}
+
+// reconsider judges a stop again that was told. r is the record to save.
+func (m *machine) reconsider(ctx context.Context, e *entry, r saved, tell teller) (bool, error) {
 	if r.Stop == nil {
-		if dirty {
-			return m.save(ctx, e, r, nil)
-		}
-		return true, nil
+		return m.save(ctx, e, r, nil)
 	}
 	body, ok, err := m.bodyOf(ctx, e)
 	if err != nil || !ok {
@@ -240,25 +238,34 @@ func (m *machine) reconsider(ctx context.Context, e *entry, r saved, dirty bool,
 	if err != nil {
 		return false, fmt.Errorf("decode what was told of %s: %w", e.key, err)
 	}
-	j, err := m.join(ctx, &r, r.Stop.From, nil)
+	return m.judgeAgain(ctx, e, r, ev, tell)
+}
+
+// judgeAgain judges a stop by what is known now, tells it if the verdict is another, and saves it. ev is what
+// was told last.
+func (m *machine) judgeAgain(ctx context.Context, e *entry, r saved, ev event.Event, tell teller) (bool, error) {
+	j, err := m.join(ctx, &r, r.Stop.From, 0, nil)
 	if err != nil {
 		return false, err
 	}
 	near := m.judge(&r, &ev, &j)
 	told := *r.Stop
 	told.Verdict, told.Deployment = verdictOf(&ev.Data), j.deployment
-	if told.Verdict == r.Stop.Verdict {
-		if dirty {
-			return m.save(ctx, e, r, body)
+	if told != *r.Stop {
+		changed := told.Verdict != r.Stop.Verdict
+		r.Stop = &told
+		if changed {
+			ev.ID, ev.Data.Supersedes, ev.Recorded, ev.Data.Native = told.Verdict.id(told.ID), told.ID, time.Time{}, nil
+			if err := tell(ctx, out{event: ev, near: near}); err != nil {
+				return false, err
+			}
 		}
+	}
+	if r == e.saved {
 		return true, nil
 	}
-	r.Stop = &told
-	ev.ID, ev.Data.Supersedes = told.Verdict.id(told.ID), told.ID
-	if err := tell(ctx, out{event: ev, near: near}); err != nil {
-		return false, err
-	}
-	if body, err = bodyFor(&ev); err != nil {
+	body, err := bodyFor(&ev)
+	if err != nil {
 		return false, err
 	}
 	return m.save(ctx, e, r, body)
@@ -283,7 +290,7 @@ func (m *machine) weigh(ctx context.Context, cluster string, match func(*saved) 
 	}
 	for _, key := range keys {
 		err := m.change(ctx, key, tell, func(ctx context.Context, e *entry) (bool, error) {
-			return m.reconsider(ctx, e, e.saved, false, tell)
+			return m.reconsider(ctx, e, e.saved, tell)
 		})
 		if err != nil {
 			return err
