@@ -46,7 +46,9 @@ func stories() []story {
 	failed := begin("service:web", "ecs-svc/1").
 		then("DEPROVISIONING", with(ended(nil, "CannotPullContainerError: manifest unknown: not found"), failedStart, "Task failed to start")).then("STOPPED", final)
 	spot := begin("service:web", "ecs-svc/1").then("RUNNING", run).
-		then("RUNNING", func(t *task) { t.DesiredStatus, t.StopCode, t.StoppedReason = "STOPPED", "SpotInterruption", "Your Spot Task was interrupted." }).
+		then("RUNNING", func(t *task) {
+			t.DesiredStatus, t.StopCode, t.StoppedReason = "STOPPED", "SpotInterruption", "Your Spot Task was interrupted."
+		}).
 		then("STOPPED", with(ended(code(143), ""), "SpotInterruption", "Your Spot Task was interrupted."))
 	job := begin("family:report", "cron").then("RUNNING", run).
 		then("STOPPED", with(ended(code(0), ""), "EssentialContainerExited", "Essential container in task exited"))
