@@ -372,3 +372,37 @@ func TestReconciledAndStreamedCollapse(t *testing.T) {
 		s.verify(t, m, p)
 	}
 }
+
+// between calls do once, before a task that has ended is first written.
+type between struct {
+	Store
+	do func()
+}
+
+func (s *between) Put(ctx context.Context, key string, value []byte, revision uint64) (uint64, bool, error) {
+	if r, _, err := readRecord(value); err == nil && r.Stop != nil && s.do != nil {
+		do := s.do
+		s.do = nil
+		do()
+	}
+	return s.Store.Put(ctx, key, value, revision)
+}
+
+// What another collector notes after a stop was judged and before it was claimed is not lost.
+func TestANoteBetweenJudgementAndClaim(t *testing.T) {
+	t.Parallel()
+	for _, s := range stories() {
+		notes := slices.DeleteFunc(slices.Clone(s.facts), func(f *fact) bool { return f.note == nil })
+		lives := slices.DeleteFunc(slices.Clone(s.facts), func(f *fact) bool { return f.note != nil })
+		if len(notes) == 0 {
+			continue
+		}
+		store, p := newMemoryStore(), &published{}
+		slow := &between{Store: store}
+		m, other := testMachine(slow), testMachine(store)
+		slow.do = func() { handleAll(t, other, p, notes...) }
+		handleAll(t, m, p, lives...)
+		assert.Nil(t, slow.do)
+		s.verify(t, m, p)
+	}
+}
