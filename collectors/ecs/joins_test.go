@@ -49,16 +49,20 @@ func sidecars() *life {
 	l := newLife("service:web", "ecs-svc/1").then("RUNNING", func(t *task) {
 		t.Started = sec(30)
 		t.Containers = []container{
-			{Name: "app", Image: "shop/web:42", Status: "RUNNING"}, {Name: "log", Image: "fluent:1", Status: "RUNNING"},
-			{Name: "migrate", Image: "shop/migrate:42", Status: "RUNNING"}, {Name: "guard", Status: "RUNNING"},
+			{Name: "app", Image: "shop/web:42", Status: "RUNNING"},
+			{Name: "log", Image: "fluent:1", Status: "RUNNING"},
+			{Name: "migrate", Image: "shop/migrate:42", Status: "RUNNING"},
+			{Name: "guard", Status: "RUNNING"},
 		}
 	})
 	l.then("DEPROVISIONING", func(t *task) {
 		t.DesiredStatus, t.StopCode, t.StoppedReason = "STOPPED", "EssentialContainerExited", "Essential container in task exited"
 		t.ExecutionStopped = sec(60)
 		t.Containers = []container{
-			{Name: "app", Image: "shop/web:42", Status: "STOPPED", ExitCode: code(1)}, {Name: "log", Image: "fluent:1", Status: "STOPPED", ExitCode: code(2)},
-			{Name: "migrate", Image: "shop/migrate:42", Status: "STOPPED", ExitCode: code(3)}, {Name: "guard", Status: "STOPPED"},
+			{Name: "app", Image: "shop/web:42", Status: "STOPPED", ExitCode: code(1)},
+			{Name: "log", Image: "fluent:1", Status: "STOPPED", ExitCode: code(2)},
+			{Name: "migrate", Image: "shop/migrate:42", Status: "STOPPED", ExitCode: code(3)},
+			{Name: "guard", Status: "STOPPED"},
 		}
 	})
 	return l.then("STOPPED", nil)
@@ -175,7 +179,8 @@ func TestATaskTellsOfADeployment(t *testing.T) {
 	// What changed is told of the new one, not of the old.
 	started := p.events[len(p.events)-1]
 	assert.Equal(t, []event.Change{
-		{What: "revision", From: "web:42", To: "web:43"}, {What: "image", From: "shop/web:42", To: "shop/web:43"},
+		{What: "revision", From: "web:42", To: "web:43"},
+		{What: "image", From: "shop/web:42", To: "shop/web:43"},
 		{What: "digest", From: "sha256:0123456789abcdef", To: "sha256:fedcba9876543210"},
 	}, started.Data.Changed)
 	next.then("STOPPED", func(t *task) {
@@ -193,7 +198,9 @@ func TestARollbackIsADeployToo(t *testing.T) {
 	t.Parallel()
 	w := &workload{}
 	for _, d := range []deployment{
-		{ID: "1", At: 100, State: "completed"}, {ID: "2", At: 200, State: "in_progress"}, {ID: "2", At: 290, State: "failed"},
+		{ID: "1", At: 100, State: "completed"},
+		{ID: "2", At: 200, State: "in_progress"},
+		{ID: "2", At: 290, State: "failed"},
 		{ID: "1", At: 300_000, State: "rolling_back"},
 	} {
 		w.upsert(d)

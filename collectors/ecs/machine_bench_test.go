@@ -11,7 +11,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/bellbuoy/bellbuoy/internal/bus"
 	"github.com/bellbuoy/bellbuoy/internal/bus/bustest"
 )
 
@@ -60,7 +59,7 @@ func BenchmarkHandleNATS(b *testing.B) {
 	for _, publish := range []bool{false, true} {
 		b.Run(fmt.Sprintf("publish=%v", publish), func(b *testing.B) {
 			nats := bustest.New(b)
-			bucket, err := nats.Bucket(b.Context(), bus.VersionsBucket)
+			bucket, err := nats.Bucket(b.Context(), "VERSIONS")
 			require.NoError(b, err)
 			publisher := bustest.Publisher(b, nats)
 			tell := silent
@@ -105,7 +104,7 @@ func BenchmarkMemory(b *testing.B) {
 	const tasks = 10_000
 	for b.Loop() {
 		nats := bustest.New(b)
-		bucket, err := nats.Bucket(b.Context(), bus.VersionsBucket)
+		bucket, err := nats.Bucket(b.Context(), "VERSIONS")
 		require.NoError(b, err)
 		m := testMachine(bucket)
 		facts := benchFacts(tasks)
