@@ -62,7 +62,7 @@ type Report struct {
 	Err       error
 	// Engine and Version identify the runtime once it has answered.
 	Engine, Version string
-	// Containers and Workloads count what is watched.
+	// Containers, on ECS tasks, and Workloads count what is watched.
 	Containers, Workloads int
 }
 

@@ -21,7 +21,7 @@ type Link struct {
 	deps      Deps
 	logger    *slog.Logger
 	metrics   *metrics
-	sequence  *sequencer
+	sequences *sequences
 	changed   chan struct{} // wakes the herald; holds one
 
 	mu        sync.Mutex // guards what follows
@@ -54,7 +54,7 @@ func (l *Link) Publish(ctx context.Context, e event.Event) error {
 	if e.Recorded.IsZero() {
 		e.Recorded = time.Now().UTC()
 	}
-	e.Sequence = l.sequence.next()
+	e.Sequence = l.sequences.next(e.Source)
 	if e.Severity == 0 {
 		e.Severity = event.SeverityOf(&e)
 	}
@@ -85,7 +85,7 @@ func (l *Link) Report(r Report) {
 	l.mu.Unlock()
 	switch {
 	case turned && r.Connected:
-		l.logger.Info("collector watches", "engine", r.Engine, "version", r.Version, "containers", r.Containers)
+		l.logger.Info("collector watches", "engine", r.Engine, "version", r.Version, l.unit(), r.Containers)
 	case !r.Connected && (turned || why):
 		l.logger.Warn("collector is blind", "err", r.Err)
 	}
@@ -170,6 +170,14 @@ func (l *Link) Conflict(ctx context.Context, c Conflict) error {
 	return nil
 }
 
+// unit is what the runtime calls what it runs.
+func (l *Link) unit() string {
+	if l.runtime == event.ECS {
+		return "tasks"
+	}
+	return "containers"
+}
+
 // Name is the collector's name in the config.
 func (l *Link) Name() string { return l.name }
 
@@ -190,7 +198,7 @@ func (l *Link) started(ctx context.Context) bool {
 	l.mu.Unlock()
 	if tell {
 		e := l.event(event.CollectorStarted, time.Now(), stamp(time.Now()))
-		e.Data.Message = fmt.Sprintf("collector %s watches %d containers of %d workloads", l.name, s.Containers, s.Workloads)
+		e.Data.Message = fmt.Sprintf("collector %s watches %d %s of %d workloads", l.name, s.Containers, l.unit(), s.Workloads)
 		l.tell(ctx, e)
 	}
 	return s.Connected
@@ -300,18 +308,20 @@ func errorText(err error) string {
 	return err.Error()
 }
 
-// sequencer numbers the events of one source.
-type sequencer struct {
+// sequences numbers the events of each source.
+type sequences struct {
 	epoch time.Time
 
-	mu    sync.Mutex // guards count
-	count uint64
+	mu     sync.Mutex // guards counts
+	counts map[string]uint64
 }
 
+func newSequences() *sequences { return &sequences{epoch: time.Now(), counts: map[string]uint64{}} }
+
 // next returns <epoch ms, 14 digits>-<counter, 10 digits>.
-func (s *sequencer) next() string {
+func (s *sequences) next(source string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.count++
-	return fmt.Sprintf("%014d-%010d", s.epoch.UnixMilli(), s.count)
+	s.counts[source]++
+	return fmt.Sprintf("%014d-%010d", s.epoch.UnixMilli(), s.counts[source])
 }

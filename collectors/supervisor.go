@@ -35,10 +35,10 @@ type Deps struct {
 
 // Supervisor keeps collectors running and tells the stream about them.
 type Supervisor struct {
-	deps    Deps
-	metrics *metrics
-	links   []*Link
-	sources map[string]*sequencer
+	deps      Deps
+	metrics   *metrics
+	links     []*Link
+	sequences *sequences
 }
 
 // NewSupervisor returns a supervisor without collectors; it starts nothing.
@@ -51,7 +51,7 @@ func NewSupervisor(deps Deps) (*Supervisor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("register collector metrics: %w", err)
 	}
-	return &Supervisor{deps: deps, metrics: m, sources: map[string]*sequencer{}}, nil
+	return &Supervisor{deps: deps, metrics: m, sequences: newSequences()}, nil
 }
 
 // Add builds a collector under a name of its own. The collector publishes and reports through the link
@@ -63,12 +63,9 @@ func (s *Supervisor) Add(name string, runtime event.Runtime, build func(*Link) (
 		}
 	}
 	source := event.SourceOf(s.deps.Site, runtime, s.deps.Node)
-	if s.sources[source] == nil {
-		s.sources[source] = &sequencer{epoch: time.Now()}
-	}
 	l := &Link{
 		name: name, runtime: runtime, source: source, deps: s.deps, metrics: s.metrics,
-		sequence: s.sources[source], changed: make(chan struct{}, 1), logger: s.deps.Logger.With("collector", name),
+		sequences: s.sequences, changed: make(chan struct{}, 1), logger: s.deps.Logger.With("collector", name),
 	}
 	l.status = Status{Name: name, Runtime: runtime, Since: time.Now(), LastError: errNotStarted}
 	collector, err := build(l)

@@ -252,6 +252,16 @@ func TestSequenceIsContiguousPerSource(t *testing.T) {
 	}
 	assert.Len(t, seen, 400)
 	assert.True(t, seen["0000000400"])
+
+	for i, source := range []string{"arn:cluster/a", "arn:cluster/b", "arn:cluster/a"} {
+		require.NoError(t, links[i%2].Publish(t.Context(), event.Event{ID: "x", Source: source, Type: event.TaskStarted}))
+	}
+	var own []string
+	for _, e := range s.all()[400:] {
+		own = append(own, e.Source+" "+e.Sequence[15:])
+	}
+	assert.Equal(t, []string{"arn:cluster/a 0000000001", "arn:cluster/b 0000000001", "arn:cluster/a 0000000002"}, own,
+		"a collector of ECS names each cluster as a source of its own")
 }
 
 func TestStopDoesNotWaitForARefusingStream(t *testing.T) {
