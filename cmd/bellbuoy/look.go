@@ -30,31 +30,36 @@ func newCheck(o *options) *cobra.Command {
 func newExplain(o *options) *cobra.Command {
 	var opts app.ExplainOptions
 	cmd := &cobra.Command{
-		Use: "explain [FILE|-]", Short: "Show offline what records become, why, and which routes take them",
-		Args: maxArgs(1),
+		Use: "explain [FILE|-]...", Short: "Show offline what records become, why, and which routes take them",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, err := o.program(cmd)
 			if err != nil {
 				return err
 			}
-			if err := oneOf("-o", opts.Output, "text", "ndjson"); err != nil {
+			if err := oneOf("-o", opts.Output, "text", "ndjson", "table"); err != nil {
 				return err
 			}
-			in := cmd.InOrStdin()
-			opts.Name = "-"
-			if len(args) == 1 && args[0] != "-" {
-				f, err := os.Open(args[0])
-				if err != nil {
-					return err
-				}
-				defer func() { _ = f.Close() }() // it was only read
-				in, opts.Name = f, args[0]
+			if len(args) == 0 {
+				args = []string{"-"}
 			}
-			return p.Explain(cmd.Context(), in, opts)
+			var recordings []app.Recording
+			for _, name := range args {
+				r := app.Recording{Name: name, Text: cmd.InOrStdin()}
+				if name != "-" {
+					f, err := os.Open(name)
+					if err != nil {
+						return err
+					}
+					defer func() { _ = f.Close() }() // it was only read
+					r.Text = f
+				}
+				recordings = append(recordings, r)
+			}
+			return p.Explain(cmd.Context(), recordings, opts)
 		},
 	}
-	cmd.Flags().StringVar(&opts.Runtime, "runtime", "", "docker or containerd; default: told from the records")
-	cmd.Flags().StringVarP(&opts.Output, "output", "o", "text", "text or ndjson")
+	cmd.Flags().StringVar(&opts.Runtime, "runtime", "", "docker, containerd or ecs; default: told from the records")
+	cmd.Flags().StringVarP(&opts.Output, "output", "o", "text", "text, ndjson or table")
 	return cmd
 }
 

@@ -34,10 +34,7 @@ func (p *Program) Check(ctx context.Context, online bool) error {
 	}
 	p.say("config ok: %s, %s\n", count(len(p.withDefaultSinks().Sinks), "sink"), count(len(rules), "route"))
 	for i, c := range p.Config.Collectors {
-		if c.Docker == nil {
-			continue
-		}
-		for _, warning := range c.Docker.Warnings() {
+		for _, warning := range warningsOf(c) {
 			p.say("[!] collectors[%d] %s\n", i, warning)
 		}
 	}
@@ -58,6 +55,17 @@ func (p *Program) Check(ctx context.Context, online bool) error {
 	}
 	if failed > 0 {
 		return fmt.Errorf("%s of the config can't be used", count(failed, "target"))
+	}
+	return nil
+}
+
+// warningsOf is what in a collector's config is not wrong but unwise.
+func warningsOf(c config.Collector) []string {
+	switch {
+	case c.Docker != nil:
+		return c.Docker.Warnings()
+	case c.ECS != nil:
+		return c.ECS.Warnings()
 	}
 	return nil
 }
@@ -100,18 +108,28 @@ func (p *Program) targets(ctx context.Context) []target {
 		entries = detect(ctx)
 	}
 	for i, c := range entries {
-		where, try := watchedBy(c)
-		out = append(out, target{fmt.Sprintf("collectors[%d] %s", i, where), try})
+		t := p.watchedBy(c, ps.aws)
+		t.name = fmt.Sprintf("collectors[%d] %s", i, t.name)
+		out = append(out, t)
 	}
 	return out
 }
 
 // watchedBy returns what a collector watches and how to try that.
-func watchedBy(c config.Collector) (where string, try func(context.Context) error) {
-	if c.Containerd != nil {
-		return c.Containerd.Address, c.Containerd.Check
+func (p *Program) watchedBy(c config.Collector, aws *awsclient.Loader) target {
+	switch c.Kind() {
+	case "containerd":
+		return target{c.Containerd.Address, c.Containerd.Check}
+	case "ecs":
+		return target{c.ECS.QueueURL, func(ctx context.Context) error {
+			warnings, err := c.ECS.WithAWS(p.Config.AWS).Check(ctx, aws)
+			for _, warning := range warnings {
+				p.say("[!] %s: %s\n", c.ECS.QueueURL, warning)
+			}
+			return err
+		}}
 	}
-	return c.Docker.Host, c.Docker.Check
+	return target{c.Docker.Host, c.Docker.Check}
 }
 
 func trySink(ctx context.Context, s sinks.Sink) error {

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 	"github.com/bellbuoy/bellbuoy/collectors"
 	"github.com/bellbuoy/bellbuoy/collectors/containerd"
 	"github.com/bellbuoy/bellbuoy/collectors/docker"
+	"github.com/bellbuoy/bellbuoy/collectors/ecs"
 	"github.com/bellbuoy/bellbuoy/internal/awsclient"
 	"github.com/bellbuoy/bellbuoy/internal/bus"
 	"github.com/bellbuoy/bellbuoy/internal/cause"
@@ -31,6 +33,8 @@ type parts struct {
 	publisher  collectors.Publisher
 	cursors    *bus.Bucket
 	actions    *bus.Bucket
+	versions   *bus.Bucket
+	letters    *bus.DeadLetters
 	aws        *awsclient.Loader
 	dockerHost string
 	// acting says whether a restart handler ends this run of a container, so that the collector does not take
@@ -60,6 +64,7 @@ func collectorTable() map[string]collectorKind {
 	return map[string]collectorKind{
 		"docker":     {event.Docker, buildDocker},
 		"containerd": {event.Containerd, buildContainerd},
+		"ecs":        {event.ECS, buildECS},
 	}
 }
 
@@ -144,6 +149,26 @@ func buildContainerd(p parts, link *collectors.Link, c config.Collector) (collec
 		Site: p.config.Site, Node: p.config.Node, Publisher: link, Reporter: link, Cursors: p.cursors, Rules: rules,
 		Logger: p.loggerOf("collector", "containerd"), Registerer: p.registerer,
 	})
+}
+
+func buildECS(p parts, link *collectors.Link, c config.Collector) (collectors.Collector, error) {
+	rules, err := causes(p.config, event.ECS)
+	if err != nil {
+		return nil, err
+	}
+	return ecs.New(c.ECS.WithAWS(p.config.AWS), ecs.Deps{
+		Name: link.Name(),
+		Site: p.config.Site, Node: p.config.Node, Publisher: link, Reporter: link, Bucket: p.versions, Quarantine: quarantine{p.letters},
+		AWS: p.aws, Rules: rules, Logger: p.loggerOf("collector", link.Name()), Registerer: p.registerer,
+	})
+}
+
+// quarantine keeps the letters of collectors among the dead letters.
+type quarantine struct{ letters *bus.DeadLetters }
+
+// Quarantine keeps one; see bus.DeadLetters.
+func (q quarantine) Quarantine(ctx context.Context, l ecs.Letter) error {
+	return q.letters.Quarantine(ctx, bus.Letter(l))
 }
 
 // causes are the user's rows in front of a runtime's table of causes.

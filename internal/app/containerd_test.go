@@ -27,13 +27,13 @@ func TestExplainTellsTheRuntimeFromTheRecords(t *testing.T) {
 	} {
 		var out bytes.Buffer
 		p := &Program{Config: config.Default(), Out: &out, Err: io.Discard}
-		err := p.Explain(t.Context(), strings.NewReader(tt.text), ExplainOptions{Output: "ndjson", Runtime: tt.runtime, Name: name})
+		err := p.Explain(t.Context(), []Recording{{name, strings.NewReader(tt.text)}}, ExplainOptions{Output: "ndjson", Runtime: tt.runtime})
 		assert.Equal(t, strings.Contains(out.String(), `"error"`), err != nil, name)
 		assert.Contains(t, out.String(), tt.want, name)
 	}
 	p := &Program{Config: config.Default(), Out: io.Discard, Err: io.Discard}
-	err := p.Explain(t.Context(), strings.NewReader(exit), ExplainOptions{Runtime: "podman"})
-	require.ErrorContains(t, err, "there are docker and containerd")
+	err := p.Explain(t.Context(), []Recording{{"stdin", strings.NewReader(exit)}}, ExplainOptions{Runtime: "podman"})
+	require.ErrorContains(t, err, "there are docker, containerd and ecs")
 }
 
 func TestContainerdIsFoundBesideDocker(t *testing.T) {
@@ -50,8 +50,7 @@ func TestContainerdIsFoundBesideDocker(t *testing.T) {
 	require.Len(t, found, 1)
 	assert.Equal(t, sock, found[0].Containerd.Address)
 	assert.Contains(t, found[0].Containerd.SkipNamespaces, "moby", "Docker's collector tells of its containers")
-	where, _ := watchedBy(found[0])
-	assert.Equal(t, sock, where)
+	assert.Equal(t, sock, (&Program{}).watchedBy(found[0], nil).name)
 
 	d, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", filepath.Join(dir, "docker.sock"))
 	require.NoError(t, err)

@@ -7,78 +7,97 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/bellbuoy/bellbuoy/collectors/containerd"
 	"github.com/bellbuoy/bellbuoy/collectors/docker"
 	"github.com/bellbuoy/bellbuoy/internal/cause"
 	"github.com/bellbuoy/bellbuoy/internal/recording"
 	"github.com/bellbuoy/bellbuoy/schemas/event"
-	"github.com/bellbuoy/bellbuoy/sinks/console"
 )
 
 // ExplainOptions says how to read and to answer.
 type ExplainOptions struct {
-	// Runtime is docker or containerd, or empty to tell it from the records.
+	// Runtime is one of the collectors', or empty to tell it from the records.
 	Runtime string
-	// Output is text or ndjson.
+	// Output is text, ndjson or table.
 	Output string
-	// Name is the input's name for errors.
+}
+
+// Recording is an input of Explain. Its name is for the answers.
+type Recording struct {
 	Name string
+	Text io.Reader
 }
 
 // maxExplain bounds what is read into memory.
 const maxExplain = 256 << 20
 
-// explained is what became of one record.
+// explained is what became of one record; it has the shape of every collector's Result.
 type explained struct {
-	line    int
-	event   *event.Event
-	near    []cause.Near
-	ignored string
-	err     error
-}
-
-// verdict is one route's answer to an event.
-type verdict struct {
-	Name  string `json:"name"`
-	To    string `json:"-"`
-	Match bool   `json:"match"`
-	Why   string `json:"why"`
+	Line    int
+	Event   *event.Event
+	Near    []cause.Near
+	Ignored string
+	Err     error
 }
 
 // errUnread makes explain end with 1 after it has shown all that it could read.
 var errUnread = errors.New("some records could not be read")
 
 // Explain reads native records or our own events and shows what each becomes, why, and which routes
-// take it. It needs no server and no daemon.
-func (p *Program) Explain(_ context.Context, in io.Reader, o ExplainOptions) error {
+// take it. It needs no server and no daemon. An error in one recording does not keep it from the others.
+func (p *Program) Explain(_ context.Context, recordings []Recording, o ExplainOptions) error {
 	rules, err := Rules(p.withDefaultSinks())
 	if err != nil {
 		return err
 	}
-	text, err := io.ReadAll(io.LimitReader(in, maxExplain+1))
+	show := p.showOf(o.Output, rules)
+	var errs []error
+	for _, r := range recordings {
+		errs = append(errs, p.explainOne(r, o.Runtime, show))
+	}
+	return errors.Join(append(errs, show.end())...)
+}
+
+func (p *Program) explainOne(r Recording, runtime string, show shower) error {
+	text, err := io.ReadAll(io.LimitReader(r.Text, maxExplain+1))
 	if err != nil {
-		return fmt.Errorf("read %s: %w", o.Name, err)
+		return fmt.Errorf("read %s: %w", r.Name, err)
 	}
 	if len(text) > maxExplain {
-		return fmt.Errorf("%s is larger than %d MiB; cut it into parts", o.Name, maxExplain>>20)
+		return fmt.Errorf("%s is larger than %d MiB; cut it into parts", r.Name, maxExplain>>20)
 	}
-	records, err := p.explainAll(text, o.Runtime)
+	records, err := p.explainAll(text, runtime)
 	if err != nil {
-		return fmt.Errorf("%s: %w", o.Name, err)
+		return fmt.Errorf("%s: %w", r.Name, err)
 	}
 	failed := false
-	for _, r := range records {
-		failed = failed || r.err != nil
-		if err := p.showExplained(r, rules, o); err != nil {
+	for _, x := range records {
+		failed = failed || x.Err != nil
+		if err := show.show(r.Name, x); err != nil {
 			return err
 		}
 	}
 	if failed {
-		return fmt.Errorf("%s: %w", o.Name, errUnread)
+		return fmt.Errorf("%s: %w", r.Name, errUnread)
 	}
 	return nil
+}
+
+// player reads the records of one runtime.
+type player struct {
+	runtime event.Runtime
+	// recorded says whether a record is one of this runtime's; nil: it is if it is no other's.
+	recorded func(record []byte) bool
+	replay   func(p *Program, text []byte, rules cause.Table) ([]explained, error)
+}
+
+// players is every runtime whose records can be read.
+func players() []player {
+	return []player{
+		{event.Containerd, containerd.Recorded, replayContainerd},
+		{event.Docker, nil, replayDocker},
+	}
 }
 
 func (p *Program) explainAll(text []byte, runtime string) ([]explained, error) {
@@ -87,12 +106,17 @@ func (p *Program) explainAll(text []byte, runtime string) ([]explained, error) {
 		return nil, errors.New("there is no record in it")
 	case runtime == "" && bytes.Contains(firstRecord(text), []byte(`"specversion"`)):
 		return explainEvents(text), nil
-	case runtime == string(event.Containerd) || runtime == "" && ofContainerd(text):
-		return p.explainContainerd(text)
-	case runtime == "" || runtime == string(event.Docker):
-		return p.explainDocker(text)
 	}
-	return nil, fmt.Errorf("there is no collector for the runtime %q; there are docker and containerd", runtime)
+	for _, play := range players() {
+		if runtime == string(play.runtime) || runtime == "" && (play.recorded == nil || firstIs(text, play.recorded)) {
+			rules, err := causes(&p.Config, play.runtime)
+			if err != nil {
+				return nil, err
+			}
+			return play.replay(p, text, rules)
+		}
+	}
+	return nil, fmt.Errorf("there is no collector for the runtime %q; there are docker, containerd and ecs", runtime)
 }
 
 func firstRecord(text []byte) []byte {
@@ -105,11 +129,11 @@ func firstRecord(text []byte) []byte {
 	return first
 }
 
-// ofContainerd looks at the first record that can be read.
-func ofContainerd(text []byte) bool {
+// firstIs looks at the first record that can be read.
+func firstIs(text []byte, recorded func([]byte) bool) bool {
 	for _, r := range recording.Split(text) {
 		if r.Err == nil {
-			return containerd.Recorded(r.Text)
+			return recorded(r.Text)
 		}
 	}
 	return false
@@ -118,12 +142,12 @@ func ofContainerd(text []byte) bool {
 func explainEvents(text []byte) []explained {
 	var out []explained
 	for _, r := range recording.Split(text) {
-		x := explained{line: r.Line, err: r.Err}
+		x := explained{Line: r.Line, Err: r.Err}
 		if r.Err == nil {
 			if e, err := event.Decode(r.Text); err != nil {
-				x.err = err
+				x.Err = err
 			} else {
-				x.event = &e
+				x.Event = &e
 			}
 		}
 		out = append(out, x)
@@ -131,125 +155,24 @@ func explainEvents(text []byte) []explained {
 	return out
 }
 
-func (p *Program) explainDocker(text []byte) ([]explained, error) {
-	rules, err := causes(&p.Config, event.Docker)
-	if err != nil {
-		return nil, err
-	}
+func replayDocker(p *Program, text []byte, rules cause.Table) ([]explained, error) {
 	results, err := docker.Replay(bytes.NewReader(text), docker.ReplayOptions{
 		Site: p.Config.Site, Node: p.Config.Node, Observed: event.ObservedReplay, Rules: rules,
 	})
-	if err != nil {
-		return nil, err
-	}
-	var out []explained
-	for _, r := range results {
-		out = append(out, explained{line: r.Line, event: r.Event, near: r.Near, ignored: r.Ignored, err: r.Err})
-	}
-	return out, nil
+	return resultsOf(results), err
 }
 
-func (p *Program) explainContainerd(text []byte) ([]explained, error) {
-	rules, err := causes(&p.Config, event.Containerd)
-	if err != nil {
-		return nil, err
-	}
+func replayContainerd(p *Program, text []byte, rules cause.Table) ([]explained, error) {
 	results, err := containerd.Replay(bytes.NewReader(text), containerd.ReplayOptions{
 		Site: p.Config.Site, Node: p.Config.Node, Observed: event.ObservedReplay, Rules: rules,
 	})
-	if err != nil {
-		return nil, err
-	}
-	var out []explained
-	for _, r := range results {
-		out = append(out, explained{line: r.Line, event: r.Event, near: r.Near, ignored: r.Ignored, err: r.Err})
-	}
-	return out, nil
+	return resultsOf(results), err
 }
 
-func (p *Program) showExplained(x explained, rules []Rule, o ExplainOptions) error {
-	if o.Output == "ndjson" {
-		return p.showExplainedJSON(x, rules)
-	}
-	var b strings.Builder
-	switch {
-	case x.err != nil:
-		fmt.Fprintf(&b, "%s:%d: can't be read: %v\n", o.Name, x.line, x.err)
-	case x.event == nil:
-		fmt.Fprintf(&b, "%s:%d: no event: %s\n", o.Name, x.line, x.ignored)
-	default:
-		fmt.Fprintf(&b, "%s:%d: %s %s\n%s", o.Name, x.line, x.event.Type, x.event.ID, console.Text(x.event, false))
-		b.WriteString(why(x))
-		for _, v := range verdicts(x.event, rules) {
-			mark := "not "
-			if v.Match {
-				mark = "to  "
-			}
-			fmt.Fprintf(&b, "  %s%s (route %s): %s\n", mark, v.To, v.Name, v.Why)
-		}
-	}
-	_, err := io.WriteString(p.Out, b.String())
-	return err
-}
-
-// why is the row that gave the cause and those that nearly gave another.
-func why(x explained) string {
-	c := x.event.Data.Cause
-	if c == nil {
-		return ""
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "  cause %s, %s, by %s, %s; rule %s\n", c.Class, c.Confidence, c.Initiator, wanted(c.Expected), c.Rule)
-	if c.Expected { // otherwise the event was shown with its evidence
-		for _, fact := range c.Evidence {
-			fmt.Fprintf(&b, "    %s\n", fact)
-		}
-	}
-	for _, n := range x.near {
-		fmt.Fprintf(&b, "  nearly %s (rule %s); what does not hold: %s\n", n.Class, n.Rule, n.Missing)
-	}
-	return b.String()
-}
-
-func wanted(expected bool) string {
-	if expected {
-		return "expected"
-	}
-	return "not expected"
-}
-
-func (p *Program) showExplainedJSON(x explained, rules []Rule) error {
-	line := map[string]any{}
-	switch {
-	case x.err != nil:
-		line["error"] = x.err.Error()
-	case x.event == nil:
-		line["ignored"] = x.ignored
-	default:
-		encoded, err := event.Append(nil, x.event)
-		if err != nil {
-			return err
-		}
-		line["event"] = json.RawMessage(encoded)
-		line["routes"] = verdicts(x.event, rules)
-		if len(x.near) > 0 {
-			line["near"] = x.near
-		}
-	}
-	enc := json.NewEncoder(p.Out)
-	enc.SetEscapeHTML(false)
-	return enc.Encode(line)
-}
-
-func verdicts(e *event.Event, rules []Rule) []verdict {
-	out := make([]verdict, 0, len(rules))
-	for _, r := range rules {
-		match, err := r.When.Match(e)
-		v := verdict{Name: r.Name, To: r.To, Match: match, Why: r.When.Explain(e)}
-		if err != nil {
-			v.Why = err.Error()
-		}
-		out = append(out, v)
+func resultsOf[R docker.Result | containerd.Result](results []R) []explained {
+	out := make([]explained, len(results))
+	for i, r := range results {
+		out[i] = explained(r)
 	}
 	return out
 }

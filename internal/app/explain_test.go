@@ -24,7 +24,7 @@ func explainText(t *testing.T, output string, rows ...cause.Row) string {
 	var out bytes.Buffer
 	p := &Program{Config: config.Default(), Out: &out, Err: io.Discard}
 	p.Config.Cause = rows
-	require.NoError(t, p.Explain(t.Context(), strings.NewReader(killed), ExplainOptions{Output: output, Name: "stdin"}))
+	require.NoError(t, p.Explain(t.Context(), []Recording{{"stdin", strings.NewReader(killed)}}, ExplainOptions{Output: output}))
 	return out.String()
 }
 

@@ -178,8 +178,11 @@ func (w *wiring) greeting(ctx context.Context) string {
 }
 
 func seen(s collectors.Status) string {
-	if !s.Connected {
-		return fmt.Sprintf("%s: not seen yet: %v\n", title(string(s.Runtime)), s.LastError)
+	switch {
+	case s.Runtime == event.ECS && s.Connected:
+		return fmt.Sprintf("%s, %s, %s\n", s.Engine, count(s.Containers, "task"), count(s.Workloads, "workload"))
+	case !s.Connected:
+		return fmt.Sprintf("%s: not seen yet: %v\n", title(cmp.Or(s.Engine, string(s.Runtime))), s.LastError)
 	}
 	return fmt.Sprintf("%s %s, %s, %s\n", title(string(s.Runtime)), s.Version, count(s.Containers, "container"), count(s.Workloads, "workload"))
 }

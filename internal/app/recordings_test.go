@@ -35,7 +35,7 @@ func TestRecordings(t *testing.T) {
 		var out bytes.Buffer
 		p.Out = &out
 		name := strings.TrimSuffix(filepath.Base(file), ".jsonl")
-		require.NoError(t, p.Explain(t.Context(), bytes.NewReader(text), ExplainOptions{Output: "ndjson", Name: name}))
+		require.NoError(t, p.Explain(t.Context(), []Recording{{name, bytes.NewReader(text)}}, ExplainOptions{Output: "ndjson"}))
 		table += tableOf(t, name, out.Bytes())
 	}
 	const golden = "testdata/recordings.golden"

@@ -42,18 +42,9 @@ func (p *Program) wire(ctx context.Context, st *stream, roles Roles, logger *slo
 		sinks: map[string]sinks.Sink{},
 	}
 	cfg := p.withDefaultSinks()
-	cursors, err := st.bus.Bucket(ctx, bus.CursorsBucket)
+	ps, err := w.parts(ctx, cfg)
 	if err != nil {
 		return nil, err
-	}
-	actions, err := st.bus.Bucket(ctx, bus.ActionsBucket)
-	if err != nil {
-		return nil, err
-	}
-	ps := parts{
-		config: cfg, out: p.Out, logger: logger, registerer: registry,
-		publisher: w.publisher, cursors: cursors, actions: actions, aws: &awsclient.Loader{}, acting: w.acting,
-		dockerHost: dockerHostOf(ctx, cfg),
 	}
 	if roles&Route != 0 {
 		if w.router, err = w.buildRouter(cfg, ps); err != nil {
@@ -74,6 +65,23 @@ func (p *Program) wire(ctx context.Context, st *stream, roles Roles, logger *slo
 		}
 	}
 	return w, nil
+}
+
+// parts opens what components share.
+func (w *wiring) parts(ctx context.Context, cfg *config.Config) (parts, error) {
+	ps := parts{
+		config: cfg, out: w.program.Out, logger: w.logger, registerer: w.registry, publisher: w.publisher,
+		letters: w.stream.bus.DeadLetters(), aws: &awsclient.Loader{}, acting: w.acting, dockerHost: dockerHostOf(ctx, cfg),
+	}
+	for name, bucket := range map[string]**bus.Bucket{
+		bus.CursorsBucket: &ps.cursors, bus.ActionsBucket: &ps.actions, bus.VersionsBucket: &ps.versions,
+	} {
+		var err error
+		if *bucket, err = w.stream.bus.Bucket(ctx, name); err != nil {
+			return parts{}, err
+		}
+	}
+	return ps, nil
 }
 
 // withDefaultSinks returns the config with a console if it names no sink at all.

@@ -24,7 +24,7 @@ func check(c *Config, places map[string]place, misspelt map[string]bool) Faults 
 	k.top(c)
 	k.add("aws", c.AWS.Validate())
 	for i := range c.Collectors {
-		k.collector(fmt.Sprintf("collectors[%d]", i), c.Collectors[i])
+		k.collector(fmt.Sprintf("collectors[%d]", i), c.Collectors[i], c.AWS)
 	}
 	for _, name := range sortedKeys(c.Sinks) {
 		k.sink("sinks."+name, c.Sinks[name], c.AWS)
@@ -121,14 +121,16 @@ func (k *checker) listen(path, value string) {
 	}
 }
 
-func (k *checker) collector(path string, c Collector) {
+func (k *checker) collector(path string, c Collector, aws awsclient.Config) {
 	switch kind := c.Kind(); kind {
 	case "docker":
 		k.add(path+".docker", c.Docker.Validate())
 	case "containerd":
 		k.add(path+".containerd", c.Containerd.Validate())
+	case "ecs":
+		k.add(path+".ecs", c.ECS.WithAWS(aws).Validate())
 	default:
-		k.noKind(path, "collector: docker or containerd")
+		k.noKind(path, "collector: docker, containerd or ecs")
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/bellbuoy/bellbuoy/collectors/containerd"
 	"github.com/bellbuoy/bellbuoy/collectors/docker"
+	"github.com/bellbuoy/bellbuoy/collectors/ecs"
 	"github.com/bellbuoy/bellbuoy/internal/awsclient"
 	"github.com/bellbuoy/bellbuoy/internal/cause"
 	"github.com/bellbuoy/bellbuoy/sinks/console"
@@ -76,6 +77,7 @@ type Embedded struct {
 type Collector struct {
 	Docker     *docker.Config     `yaml:"docker"`
 	Containerd *containerd.Config `yaml:"containerd"`
+	ECS        *ecs.Config        `yaml:"ecs"`
 }
 
 // Sink is one entry of sinks: exactly one kind.
@@ -148,6 +150,8 @@ func componentDefault(t reflect.Type) (reflect.Value, bool) {
 		return reflect.ValueOf(docker.DefaultConfig()), true
 	case reflect.TypeFor[containerd.Config]():
 		return reflect.ValueOf(containerd.DefaultConfig()), true
+	case reflect.TypeFor[ecs.Config]():
+		return reflect.ValueOf(ecs.DefaultConfig()), true
 	case reflect.TypeFor[sns.Config]():
 		return reflect.ValueOf(sns.DefaultConfig()), true
 	case reflect.TypeFor[opensearch.Config]():
