@@ -101,15 +101,6 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-func maxArgs(n int) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) > n {
-			return usageError{fmt.Errorf("%s takes at most %d arguments, not %d", cmd.CommandPath(), n, len(args))}
-		}
-		return nil
-	}
-}
-
 func exactArgs(n int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != n {
