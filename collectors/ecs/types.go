@@ -15,6 +15,8 @@ type record struct {
 	Time                                    time.Time
 	Resources                               []string
 	Detail                                  json.RawMessage
+	// Raw is the whole event as it came, for one that is passed on; empty in a test.
+	Raw json.RawMessage
 }
 
 // fact is what one record or one described task tells.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/bellbuoy/bellbuoy/collectors/containerd"
 	"github.com/bellbuoy/bellbuoy/collectors/docker"
+	"github.com/bellbuoy/bellbuoy/collectors/ecs"
 	"github.com/bellbuoy/bellbuoy/internal/cause"
 	"github.com/bellbuoy/bellbuoy/internal/recording"
 	"github.com/bellbuoy/bellbuoy/schemas/event"
@@ -96,6 +97,7 @@ type player struct {
 func players() []player {
 	return []player{
 		{event.Containerd, containerd.Recorded, replayContainerd},
+		{event.ECS, ecs.Recorded, replayECS},
 		{event.Docker, nil, replayDocker},
 	}
 }
@@ -169,7 +171,14 @@ func replayContainerd(p *Program, text []byte, rules cause.Table) ([]explained, 
 	return resultsOf(results), err
 }
 
-func resultsOf[R docker.Result | containerd.Result](results []R) []explained {
+func replayECS(p *Program, text []byte, rules cause.Table) ([]explained, error) {
+	results, err := ecs.Replay(bytes.NewReader(text), ecs.ReplayOptions{
+		Site: p.Config.Site, Node: p.Config.Node, Observed: event.ObservedReplay, Rules: rules,
+	})
+	return resultsOf(results), err
+}
+
+func resultsOf[R docker.Result | containerd.Result | ecs.Result](results []R) []explained {
 	out := make([]explained, len(results))
 	for i, r := range results {
 		out[i] = explained(r)
