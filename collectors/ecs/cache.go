@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"hash/maphash"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -200,4 +202,33 @@ func (m *machine) live(cluster string) []known {
 		s.mu.Unlock()
 	}
 	return list
+}
+
+// clusters returns the ARNs of the clusters of tasks that live.
+func (m *machine) clusters() []string {
+	seen := map[string]bool{}
+	for i := range m.tasks {
+		s := &m.tasks[i]
+		s.mu.Lock()
+		for _, e := range s.entries {
+			if e.lives {
+				seen[e.shown.Cluster] = true
+			}
+		}
+		s.mu.Unlock()
+	}
+	return slices.Sorted(maps.Keys(seen))
+}
+
+// ended reports whether the end of a task is known and told.
+func (m *machine) ended(ctx context.Context, cluster, arn string) (bool, error) {
+	value, revision, err := m.store.Get(ctx, taskKey(cluster, arn))
+	if err != nil || revision == 0 {
+		return false, err
+	}
+	r, _, err := readRecord(value)
+	if err != nil {
+		return false, fmt.Errorf("what is known of task %s: %w", lastPart(arn), err)
+	}
+	return r.over(), nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
@@ -37,11 +38,12 @@ type Deps struct {
 
 // Collector watches the ECS of one account and region through one queue.
 type Collector struct {
-	cfg     Config
-	deps    Deps
-	table   cause.Table
-	aws     aws.Config
-	metrics *intakeMetrics
+	cfg        Config
+	deps       Deps
+	table      cause.Table
+	aws        aws.Config
+	metrics    *intakeMetrics
+	apiMetrics *apiMetrics
 }
 
 var _ collectors.Collector = (*Collector)(nil)
@@ -67,10 +69,13 @@ func New(cfg Config, deps Deps) (*Collector, error) {
 		return nil, err
 	}
 	m, err := newIntakeMetrics(deps.Name, deps.Registerer)
-	if err != nil {
+	a, apiErr := newAPIMetrics(deps.Name, deps.Registerer)
+	if err = errors.Join(err, apiErr); err != nil {
 		return nil, fmt.Errorf("register ecs metrics: %w", err)
 	}
-	return &Collector{cfg: cfg, deps: deps, table: append(slices.Clone(deps.Rules), cause.ECS()...), aws: loaded, metrics: m}, nil
+	return &Collector{
+		cfg: cfg, deps: deps, table: append(slices.Clone(deps.Rules), cause.ECS()...), aws: loaded, metrics: m, apiMetrics: a,
+	}, nil
 }
 
 // renew forgets the credentials in use: what lent them may lend others.
@@ -93,8 +98,21 @@ func (c *Collector) answers(ctx context.Context) error {
 
 // Run watches until ctx ends. It returns an error if what was saved can't be read.
 func (c *Collector) Run(ctx context.Context) error {
-	<-ctx.Done()
-	return nil
+	api := c.api()
+	from := origin{Site: c.deps.Site}
+	m := newMachine(machineOptions{Store: c.deps.Bucket, Ask: newCloud(api, c.deps.Logger), Table: c.table, Logger: c.deps.Logger})
+	r := &reconciler{
+		api: api, machine: m, publish: c.publish, reporter: c.deps.Reporter, origin: from,
+		region: c.cfg.region(), account: c.cfg.Account(), clusters: c.cfg.Clusters, every: c.cfg.ReconcileEvery, logger: c.deps.Logger,
+	}
+	return c.run(ctx, work{machine: m, read: reader(from, time.Now), reconcile: r.run})
+}
+
+// publish hands an event of a comparison to the stream.
+func (c *Collector) publish(ctx context.Context, o out) error {
+	bound, cancel := context.WithTimeout(ctx, publishBound)
+	defer cancel()
+	return c.deps.Publisher.Publish(bound, o.event)
 }
 
 // sqsClient asks the queue where its URL says it is.

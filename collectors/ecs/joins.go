@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/bellbuoy/bellbuoy/schemas/event"
@@ -184,6 +185,13 @@ func (m *machine) join(ctx context.Context, r *saved, from int64, age time.Durat
 		}
 		j.draining, j.host = h.leaving(from), h.Peer
 	}
+	if r.EC2 != "" { // no event may have told which container instance that is
+		h, _, err := read[host](ctx, m.shelf, ec2Key(r.EC2), age)
+		if err != nil {
+			return j, err
+		}
+		j.draining, j.host = j.draining || h.leaving(from), r.EC2
+	}
 	if ask != nil && m.ask != nil {
 		m.inquire(ctx, r, ask, from, &j)
 	}
@@ -230,4 +238,15 @@ func (m *machine) inquire(ctx context.Context, r *saved, t *task, from int64, j 
 	} else if len(s.Deployments) > 0 && s.Deployments[0] != r.StartedBy {
 		j.deployment = s.Deployments[0]
 	}
+}
+
+// namedHost is the EC2 instance that ECS names when its end is the reason of a stop, as in "Host EC2 (instance
+// i-0abc) terminated", or empty.
+func namedHost(reason string) string {
+	_, rest, found := strings.Cut(reason, "Host EC2 (instance ")
+	id, _, closed := strings.Cut(rest, ")")
+	if !found || !closed {
+		return ""
+	}
+	return id
 }

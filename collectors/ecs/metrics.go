@@ -65,3 +65,46 @@ func newIntakeMetrics(name string, r prometheus.Registerer) (*intakeMetrics, err
 func (m *intakeMetrics) poisoned(class string) { m.poison.WithLabelValues(m.name, class).Inc() }
 
 func (m *intakeMetrics) receiveFailed(reason string) { m.errors.WithLabelValues(m.name, reason).Inc() }
+
+// apiMetrics counts the calls of the ECS API, and what a comparison with it found.
+type apiMetrics struct {
+	name string
+
+	calls, refusals *prometheus.CounterVec // by action, by action and reason
+	found, compared prometheus.Counter
+	tasks, services prometheus.Gauge
+}
+
+func newAPIMetrics(name string, r prometheus.Registerer) (*apiMetrics, error) {
+	var faults []error
+	share := func(c *prometheus.CounterVec) *prometheus.CounterVec {
+		if r != nil {
+			faults = append(faults, metric.Share(r, &c))
+		}
+		return c
+	}
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return share(prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bellbuoy_ecs_" + name, Help: help}, append([]string{"collector"}, labels...)))
+	}
+	gauge := func(metricName, help string) prometheus.Gauge {
+		g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "bellbuoy_ecs_" + metricName, Help: help}, []string{"collector"})
+		if r != nil {
+			faults = append(faults, metric.Share(r, &g))
+		}
+		return g.WithLabelValues(name)
+	}
+	m := &apiMetrics{
+		name:     name,
+		calls:    counter("api_calls_total", "Calls of the ECS API, repeated ones too, by action.", "action"),
+		refusals: counter("api_refusals_total", "Calls of the ECS API without an answer, by action and reason.", "action", "reason"),
+		found:    counter("reconciled_events_total", "Events that only a comparison with the ECS API told.").WithLabelValues(name),
+		compared: counter("reconciles_total", "Comparisons with the ECS API that came to their end.").WithLabelValues(name),
+		tasks:    gauge("tasks", "Tasks that the last comparison saw running."),
+		services: gauge("services_below_desired", "Services that the last comparison saw with fewer tasks than they want."),
+	}
+	return m, errors.Join(faults...)
+}
+
+func (m *apiMetrics) failed(action, reason string) {
+	m.refusals.WithLabelValues(m.name, action, reason).Inc()
+}

@@ -94,7 +94,13 @@ func (m *machine) notedHost(ctx context.Context, n *note, tell teller) error {
 		}
 	}
 	if instance == "" {
-		return nil
+		if !weigh {
+			return nil
+		}
+		if err := m.weigh(ctx, "", func(r *saved) bool { return r.EC2 == ec2 }, tell); err != nil {
+			return err
+		}
+		return update(ctx, m.shelf, ec2Key(ec2), (*host).weighed)
 	}
 	weigh = false
 	if err := m.inheritSpot(ctx, instance, ec2); err != nil {
@@ -106,11 +112,14 @@ func (m *machine) notedHost(ctx context.Context, n *note, tell teller) error {
 	if err := m.weigh(ctx, clusterOf(instance, n.Cluster), func(r *saved) bool { return r.Instance == instance }, tell); err != nil {
 		return err
 	}
-	return update(ctx, m.shelf, hostKey(instance), func(h *host) bool {
-		changed := !h.Weighed
-		h.Weighed = true
-		return changed
-	})
+	return update(ctx, m.shelf, hostKey(instance), (*host).weighed)
+}
+
+// weighed notes that the stops before a host was known to leave were looked at again.
+func (h *host) weighed() bool {
+	changed := !h.Weighed
+	h.Weighed = true
+	return changed
 }
 
 // inheritSpot gives a container instance the warning that its EC2 instance got before they were known to be one.

@@ -15,6 +15,8 @@ import (
 type applier interface {
 	// load reads what is saved; it is called once, before handle.
 	load(ctx context.Context) error
+	// resume tells what a run before has claimed and not told.
+	resume(ctx context.Context, tell func(context.Context, out) error) error
 	// handle returns nil after all that follows from a fact was told and saved.
 	handle(ctx context.Context, f *fact, tell func(context.Context, out) error) error
 }
@@ -38,6 +40,9 @@ func (c *Collector) run(ctx context.Context, w work) error {
 	client := c.cfg.sqsClient(c.aws)
 	blind := newOutages()
 	in := c.newIntake(client, w.machine, w.read, blind.add)
+	if err := w.machine.resume(ctx, in.publish); err != nil && ctx.Err() == nil {
+		c.deps.Logger.Warn("stops that were claimed before are told with the next event of their tasks", "err", err)
+	}
 	var beside sync.WaitGroup
 	defer beside.Wait()
 	beside.Go(func() { c.greet(ctx, client) })
@@ -89,7 +94,7 @@ func (c *Collector) newIntake(api queueAPI, m applier, read func([]byte) (*fact,
 	return &intake{
 		queue:   &queue{api: api, url: c.cfg.QueueURL, name: c.cfg.queueLabel(), metrics: c.metrics},
 		pollers: c.cfg.Pollers, gate: newGate(),
-		sight:     &sight{reporter: c.deps.Reporter, engine: "Amazon ECS " + c.cfg.region() + " of " + a.account, restored: restored},
+		sight:     &sight{empty: make(chan struct{}, 1), reporter: c.deps.Reporter, engine: "Amazon ECS " + c.cfg.region() + " of " + a.account, restored: restored},
 		read:      read,
 		handle:    m.handle,
 		renew:     c.renew,

@@ -1,6 +1,7 @@
 package ecs
 
 import (
+	"context"
 	"errors"
 	"sync"
 	"time"
@@ -21,6 +22,9 @@ type sight struct {
 	// queue was not seen before.
 	restored func(collectors.Gap)
 
+	// empty holds one: a receive brought nothing.
+	empty chan struct{}
+
 	mu        sync.Mutex // guards what follows
 	failures  int        // in a row
 	noReceive error      // why receives fail
@@ -40,8 +44,32 @@ func (s *sight) received(messages int) {
 	s.failures, s.noReceive = 0, nil
 	if messages > 0 {
 		s.heard = time.Now()
+	} else {
+		select {
+		case s.empty <- struct{}{}:
+		default:
+		}
 	}
 	s.tell()
+}
+
+// stale forgets that the queue was found empty.
+func (s *sight) stale() {
+	select {
+	case <-s.empty:
+	default:
+	}
+}
+
+// settle waits until the queue is found empty, or for most.
+func (s *sight) settle(ctx context.Context, most time.Duration) {
+	timeout := time.NewTimer(most)
+	defer timeout.Stop()
+	select {
+	case <-s.empty:
+	case <-timeout.C:
+	case <-ctx.Done():
+	}
 }
 
 // failed notes that a receive was not answered.

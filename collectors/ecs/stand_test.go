@@ -137,6 +137,8 @@ type echo struct {
 
 func (e *echo) load(context.Context) error { return nil }
 
+func (e *echo) resume(context.Context, func(context.Context, out) error) error { return nil }
+
 func (e *echo) handle(ctx context.Context, f *fact, tell func(context.Context, out) error) error {
 	if e.before != nil {
 		if err := e.before(ctx, f); err != nil {

@@ -25,6 +25,7 @@ type saved struct {
 	Family    string      `json:"f,omitempty"`  // of the task definition
 	StartedBy string      `json:"b,omitempty"`  // a deployment's id, or free text
 	Instance  string      `json:"i,omitempty"`  // container instance ARN
+	EC2       string      `json:"e,omitempty"`  // instance that ECS names in the reason of a stop
 	Revision  string      `json:"r,omitempty"`  // of the workload, with digests once they are known
 	Status    string      `json:"s,omitempty"`  // lastStatus of Version
 	State     event.State `json:"t,omitempty"`  // that was told last, history left out

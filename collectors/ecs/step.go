@@ -59,6 +59,7 @@ func (r *saved) meet(t *task) {
 	r.ARN, r.Cluster = t.ARN, cmp.Or(t.Cluster, r.Cluster)
 	r.Service, r.Family = cmp.Or(groupService(t.Group), r.Service), cmp.Or(familyOf(t.Definition), r.Family)
 	r.StartedBy, r.Instance = cmp.Or(t.StartedBy, r.StartedBy), cmp.Or(t.Instance, r.Instance)
+	r.EC2 = cmp.Or(namedHost(t.StoppedReason), r.EC2)
 }
 
 // advance takes over a newer state of a task.

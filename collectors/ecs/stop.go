@@ -271,11 +271,15 @@ func (m *machine) judgeAgain(ctx context.Context, e *entry, r saved, ev event.Ev
 	return m.save(ctx, e, r, body)
 }
 
-// weigh looks again at the stops of a cluster that match.
+// weigh looks again at the stops of a cluster, or of all of them, that match.
 func (m *machine) weigh(ctx context.Context, cluster string, match func(*saved) bool, tell teller) error {
 	var keys []string
 	oldest := time.Now().Add(-weighBack).UnixMilli()
-	err := m.store.Each(ctx, tasksOf(cluster), func(key string, value []byte, _ uint64) error {
+	within := "t.>"
+	if cluster != "" {
+		within = tasksOf(cluster)
+	}
+	err := m.store.Each(ctx, within, func(key string, value []byte, _ uint64) error {
 		r, _, err := readRecord(value)
 		if err != nil {
 			return nil //nolint:nilerr // load tells of what can't be read

@@ -24,9 +24,10 @@ type Loader struct {
 	// MaxBackoff caps the delay between two tries of a call; zero is DefaultMaxBackoff.
 	MaxBackoff time.Duration
 
-	mu     sync.Mutex
-	base   *aws.Config
-	loaded map[Config]aws.Config
+	mu      sync.Mutex // guards what follows
+	base    *aws.Config
+	loaded  map[Config]aws.Config
+	buckets map[string]*Bucket
 }
 
 // Load returns the configuration for c. The same c gives the same configuration, so that clients of
