@@ -98,14 +98,17 @@ func (c *Collector) answers(ctx context.Context) error {
 
 // Run watches until ctx ends. It returns an error if what was saved can't be read.
 func (c *Collector) Run(ctx context.Context) error {
+	m, r := c.parts()
+	return c.run(ctx, work{machine: m, read: reader(r.origin, time.Now), reconcile: r.run})
+}
+
+func (c *Collector) parts() (*machine, *reconciler) {
 	api := c.api()
-	from := origin{Site: c.deps.Site}
 	m := newMachine(machineOptions{Store: c.deps.Bucket, Ask: newCloud(api, c.deps.Logger), Table: c.table, Logger: c.deps.Logger})
-	r := &reconciler{
-		api: api, machine: m, publish: c.publish, reporter: c.deps.Reporter, origin: from,
+	return m, &reconciler{
+		api: api, machine: m, publish: c.publish, reporter: c.deps.Reporter, origin: origin{Site: c.deps.Site},
 		region: c.cfg.region(), account: c.cfg.Account(), clusters: c.cfg.Clusters, every: c.cfg.ReconcileEvery, logger: c.deps.Logger,
 	}
-	return c.run(ctx, work{machine: m, read: reader(from, time.Now), reconcile: r.run})
 }
 
 // publish hands an event of a comparison to the stream.
