@@ -10,9 +10,6 @@ import (
 	"github.com/bellbuoy/bellbuoy/schemas/event"
 )
 
-// ownStop begins the reason of a stop that a restart handler of ours asked for.
-const ownStop = "bellbuoy/"
-
 // evidence is what is known of a stop: its event, with the containers in the order of suspicion, and what was
 // joined to it.
 func evidence(r *saved, d *event.Data, j *joined) cause.Evidence {
@@ -21,7 +18,7 @@ func evidence(r *saved, d *event.Data, j *joined) cause.Evidence {
 		Task:     cause.Identity{Scope: d.Scope, Workload: d.Workload, Revision: d.Revision, Name: t.Name, Labels: d.Labels},
 		StopCode: t.StopCode, StopReason: t.StopReason, StoppedAt: t.Times.Stopped,
 		StartFailed: t.StopCode == failedStart, Service: r.Service != "",
-		OwnAction: strings.HasPrefix(t.StopReason, ownStop),
+		OwnAction: strings.HasPrefix(t.StopReason, event.OwnStop),
 		Draining:  j.draining, Host: cmp.Or(j.host, d.Node),
 	}
 	for i := range t.Containers {

@@ -241,7 +241,7 @@ func TestOwnStopIsTheHandlers(t *testing.T) {
 	t.Parallel()
 	m, p := testMachine(nil), &published{}
 	handleAll(t, m, p, newLife("service:web", "ecs-svc/1").then("STOPPED", func(t *task) {
-		t.DesiredStatus, t.StopCode, t.StoppedReason = "STOPPED", "UserInitiated", ownStop+"hung: unhealthy for 10m"
+		t.DesiredStatus, t.StopCode, t.StoppedReason = "STOPPED", "UserInitiated", event.OwnStop+"hung: unhealthy for 10m"
 	}).facts...)
 	assert.Equal(t, "handler.restart", p.stops()[0].Data.Cause.Class)
 }

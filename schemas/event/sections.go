@@ -40,7 +40,8 @@ type Action struct {
 	Handler string `json:"handler"`
 	// Mode is off, dry-run or act.
 	Mode string `json:"mode,omitzero"`
-	// Kind is start or restart; on ECS run, stop or redeploy.
+	// Kind is start or restart; on ECS stop (of a hung task, which its service replaces), run (of a standalone
+	// task once more) or redeploy (a new deployment of a service as it is).
 	Kind string `json:"kind"`
 	// Reason is why it was done, refused or failed, in one sentence.
 	Reason string `json:"reason"`
@@ -50,7 +51,7 @@ type Action struct {
 	Attempt int64 `json:"attempt,omitzero"`
 	// Budget is the policy, such as 4/10m.
 	Budget string `json:"budget,omitzero"`
-	// Run is the run that the action started.
+	// Run is the run that the action started; on ECS the id of the new task or deployment.
 	Run string `json:"run,omitzero"`
 }
 

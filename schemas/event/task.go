@@ -174,6 +174,11 @@ type Cause struct {
 // UserRule is how the Rule of a cause begins that a row of the user's config gave.
 const UserRule = "config: "
 
+// OwnStop is how the reason begins of each stop that a restart handler asks a platform for, such as
+// "bellbuoy/healer: unhealthy"; by it the stop is known to be no operator's. It begins started_by of a task
+// that a handler has run, too.
+const OwnStop = "bellbuoy/"
+
 // Confidence grades a cause.
 type Confidence string
 

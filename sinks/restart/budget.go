@@ -33,8 +33,10 @@ func reasonOf(e *event.Event) string {
 	switch c := e.Data.Cause; {
 	case e.Type == followed:
 		return e.Data.Message
-	case c != nil && kindOf(e) == Start:
+	case c != nil && e.Type == event.TaskStopped:
 		return c.Say
+	case e.Data.Service != nil:
+		return troubleOf(e.Data.Service)
 	}
 	return "its health probe fails"
 }

@@ -46,18 +46,12 @@ func (h *Handler) exhaust(ctx context.Context, e *event.Event, r *record, a *Att
 	return h.tellGaveUp(ctx, e, r.GaveUp)
 }
 
-// call makes the call within the time since its phase was saved, not since now: a handler that was held up
-// in between must not begin a call that its lease does not cover. The wall clock is asked too, because the
-// other stands still while a machine is suspended.
+// call makes the call.
 func (h *Handler) call(ctx context.Context, r Restarter, kind Kind, t Target, a *Attempt) error {
-	until := a.Tried.Add(callTimeout)
-	ctx, cancel := context.WithDeadline(ctx, until)
+	ctx, cancel, err := inTime(ctx, a)
 	defer cancel()
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("call too late: %w", err)
-	}
-	if time.Now().Round(0).After(until.Round(0)) {
-		return errors.New("call too late: the machine stood still")
+	if err != nil {
+		return err
 	}
 	if kind == Start {
 		return r.Start(ctx, t)
@@ -65,6 +59,22 @@ func (h *Handler) call(ctx context.Context, r Restarter, kind Kind, t Target, a 
 	h.mark(t, time.Now().Add(lease))
 	defer func() { h.mark(t, time.Now().Add(afterStop)) }()
 	return r.Restart(ctx, t)
+}
+
+// inTime bounds a call by the time since its phase was saved, not since now: a handler that was held up in
+// between must not begin a call that its lease does not cover, which is the error. The wall clock is asked
+// too, because the other stands still while a machine is suspended.
+func inTime(ctx context.Context, a *Attempt) (context.Context, context.CancelFunc, error) {
+	until := a.Tried.Add(callTimeout)
+	ctx, cancel := context.WithDeadline(ctx, until)
+	err := ctx.Err()
+	switch {
+	case err != nil:
+		err = fmt.Errorf("call too late: %w", err)
+	case time.Now().Round(0).After(until.Round(0)):
+		err = errors.New("call too late: the machine stood still")
+	}
+	return ctx, cancel, err
 }
 
 // called records what came of a call. Only the state tells: a call may fail and have worked, or the
@@ -75,7 +85,7 @@ func (h *Handler) called(ctx context.Context, e *event.Event, r *record, a *Atte
 	case err != nil:
 		return err // the lease keeps everybody else away until the state can be read
 	case state.Found && !state.same(e):
-		return h.begun(ctx, e, r, a, &state)
+		return h.begun(ctx, e, r, a, state.Run(), h.cfg.VerifyAfter)
 	case !state.Found:
 		return h.end(ctx, e, r, a, event.ActionFailed, RuleGone, "the runtime does not know it any more")
 	case failed == nil:

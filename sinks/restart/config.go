@@ -44,6 +44,8 @@ type Config struct {
 	// Docker and Containerd are the daemons that run the tasks of this node.
 	Docker     Docker     `yaml:"docker"`
 	Containerd Containerd `yaml:"containerd"`
+	// ECS says what more may be done there than to stop hung tasks of services.
+	ECS ECS `yaml:"ecs"`
 }
 
 // Backoff bounds the delays between actions.
@@ -112,7 +114,7 @@ func (c Config) Validate() error {
 	if !filepath.IsAbs(strings.TrimPrefix(c.Containerd.Address, "unix://")) {
 		faults = append(faults, fault.At("containerd.address", "is not the path of a socket such as /run/containerd/containerd.sock"))
 	}
-	return errors.Join(faults...)
+	return errors.Join(append(faults, c.ECS.faults()...)...)
 }
 
 // Budget is a number of actions in a sliding window, written as 4/10m.

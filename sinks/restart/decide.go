@@ -29,6 +29,12 @@ type Kind string
 const (
 	Start   Kind = "start"
 	Restart Kind = "restart"
+
+	// Stop, Run and Redeploy are those of ECS: stop a hung task, which its service replaces; run a standalone
+	// task once more; deploy a service anew as it is.
+	Stop     Kind = "stop"
+	Run      Kind = "run"
+	Redeploy Kind = "redeploy"
 )
 
 // The rules that refuse, in the order in which they are asked. RuleAllowed refuses nothing.
@@ -81,6 +87,8 @@ type Decision struct {
 	Reason string
 	// Silent refusals are not told: nobody asked for the task to be restarted, or it was told before.
 	Silent bool
+	// Wait is how long the event has to wait until it can be decided on; 0 is not at all.
+	Wait time.Duration
 	// Delay is the back-off before the action, without jitter.
 	Delay time.Duration
 	// Attempt counts within the budget, from 1.
@@ -138,6 +146,8 @@ func asked(e *event.Event, labels map[string]string) (Kind, Decision) {
 // kindOf returns the action that an event can lead to, or nothing.
 func kindOf(e *event.Event) Kind {
 	switch {
+	case e.Data.Runtime == event.ECS:
+		return kindOnECS(e)
 	case e.Data.Task == nil:
 		return ""
 	case e.Type == event.TaskStopped:

@@ -36,7 +36,7 @@ type Attempt struct {
 	// Key names the run and the kind of action: there is one attempt per key.
 	Key     string `json:"key"`
 	Trigger string `json:"trigger"` // id of the event
-	Task    string `json:"task"`
+	Task    string `json:"task"`    // id, or the service
 	Kind    Kind   `json:"kind"`
 	Phase   Phase  `json:"phase"`
 	Number  int64  `json:"number"`
@@ -67,6 +67,13 @@ type Attempt struct {
 	After    []follower `json:"after,omitzero"`
 	Followed bool       `json:"followed,omitzero"`
 
+	// Before is the deployment that a service had before the call.
+	Before string `json:"before,omitzero"`
+	// Refused counts the calls that ECS has clearly refused: the next one may be another one.
+	Refused int64 `json:"refused,omitzero"`
+	// Sick is the first trouble of a service, or of what the action ran, after the end.
+	Sick time.Time `json:"sick,omitzero"`
+
 	told bool // that the call is made, by this process and for the last one
 }
 
@@ -78,6 +85,8 @@ type gaveUp struct {
 	Actions int64     `json:"actions"`
 	Budget  string    `json:"budget"`
 	Says    string    `json:"says"`
+	// Seen is the last trouble of a service since.
+	Seen time.Time `json:"seen,omitzero"`
 }
 
 // record is what the ledger holds per workload: claim and budget change in one write.
@@ -97,20 +106,31 @@ var errRaced = errors.New("the record was changed meanwhile")
 
 // keyOf names the run of the event and what can be done about it.
 func keyOf(e *event.Event) string {
-	t := e.Data.Task
-	run := t.Run
-	if run == "" {
-		run = e.ID // it never began, so the occurrence stands for the run
+	run := e.ID // of a service, and of what never began, the occurrence stands for the run
+	if t := e.Data.Task; t != nil && t.Run != "" {
+		run = t.Run
 	}
-	return t.ID + "/" + run + "/" + string(kindOf(e))
+	return aboutOf(e) + "/" + run + "/" + string(kindOf(e))
+}
+
+// aboutOf names what the event is about: the id of its task, or its service.
+func aboutOf(e *event.Event) string {
+	if e.Data.Task == nil {
+		return "service:" + e.Data.Scope + "/" + e.Data.Workload
+	}
+	return e.Data.Task.ID
 }
 
 // bucketKey is where the record of the event's workload is. The modes keep separate books, so that what
 // was only thought of does not count.
 func bucketKey(mode Mode, e *event.Event) string {
 	d := &e.Data
-	return "restart." + string(mode) + "." + event.Token(d.Site) + "." + event.Token(string(d.Runtime)) + "." +
+	key := "restart." + string(mode) + "." + event.Token(d.Site) + "." + event.Token(string(d.Runtime)) + "." +
 		event.Token(d.Scope) + "." + event.Token(d.Workload)
+	if d.Account != "" {
+		key += "." + event.Token(d.Account) + "." + event.Token(d.Region)
+	}
+	return key
 }
 
 func (h *Handler) load(ctx context.Context, e *event.Event) (*record, error) {

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/bellbuoy/bellbuoy/internal/awsclient"
 	"github.com/bellbuoy/bellbuoy/internal/backoff"
 	"github.com/bellbuoy/bellbuoy/schemas/event"
 	"github.com/bellbuoy/bellbuoy/sinks"
@@ -35,6 +36,10 @@ type Deps struct {
 	// Docker and Containerd are daemons to act on in place of the configured one, if there are any.
 	Docker     []Docker
 	Containerd []Containerd
+	// ECS is how ECS is reached in each account and region whose events come, by means of AWS. Without any,
+	// events of ECS are left alone.
+	ECS []ECSAccount
+	AWS *awsclient.Loader
 	// Restarters act on the tasks of their runtime; nil is those of these daemons.
 	Restarters map[event.Runtime]Restarter
 	// Logger tells of actions; nil discards.
@@ -67,6 +72,7 @@ type Handler struct {
 	ledger     Ledger
 	restarters map[event.Runtime]Restarter
 	own        []io.Closer // restarters that New made
+	cloud      cloud
 	logger     *slog.Logger
 	metrics    *metrics
 
@@ -98,6 +104,9 @@ func New(cfg Config, deps Deps) (*Handler, error) {
 		}
 	}
 	var err error
+	if h.cloud, err = newCloud(cfg.ECS, deps); err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
 	h.metrics, err = newMetrics(deps.Name, deps.Registerer)
 	return h, err
 }
@@ -179,7 +188,7 @@ func byTask(events []event.Event) map[string][]int {
 	groups := map[string][]int{}
 	for i := range events {
 		if kindOf(&events[i]) != "" && events[i].Type != followed {
-			key := string(events[i].Data.Runtime) + "/" + events[i].Data.Task.ID
+			key := string(events[i].Data.Runtime) + "/" + aboutOf(&events[i])
 			groups[key] = append(groups[key], i)
 		}
 	}
@@ -209,6 +218,9 @@ func (h *Handler) handle(ctx context.Context, e *event.Event) error {
 
 // concerns drops what needs no look at the runtime: most events.
 func (h *Handler) concerns(e *event.Event) bool {
+	if e.Data.Runtime == event.ECS { // whatever its node: AWS is asked, no daemon
+		return h.cloud.concerns(e)
+	}
 	if h.node != "" && e.Data.Node != "" && e.Data.Node != h.node {
 		return false
 	}
@@ -221,6 +233,9 @@ func (h *Handler) concerns(e *event.Event) bool {
 
 // step does what the record says is next for the event.
 func (h *Handler) step(ctx context.Context, e *event.Event, r *record) error {
+	if e.Data.Runtime == event.ECS {
+		return h.stepOnECS(ctx, e, r)
+	}
 	a := r.of(e.ID)
 	if a == nil {
 		return h.claim(ctx, e, r)

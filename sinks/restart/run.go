@@ -187,7 +187,7 @@ func (h *Handler) act(ctx context.Context, e *event.Event, r *record, a *Attempt
 		return err
 	}
 	if a.Tries > 0 && state.Found && !state.same(e) {
-		return h.begun(ctx, e, r, a, &state) // an earlier call whose answer was lost
+		return h.begun(ctx, e, r, a, state.Run(), h.cfg.VerifyAfter) // an earlier call whose answer was lost
 	}
 	kind := a.Kind
 	if a.Tries > 0 && kind == Restart && state.Found && !state.Running {
@@ -200,22 +200,29 @@ func (h *Handler) act(ctx context.Context, e *event.Event, r *record, a *Attempt
 	if budget := h.budgetOf(a); a.Tries > 0 && used(a, r.Attempts, now, budget) >= budget.Actions {
 		return h.exhaust(ctx, e, r, a, budget)
 	}
-	a.Phase, a.Tries, a.Tried, a.Lease = acting, a.Tries+1, now, now.Add(lease)
-	if err := h.save(ctx, r, now); err != nil {
+	if a, err = h.begin(ctx, e, r, a, now); err != nil {
 		return err
 	}
-	a = r.of(e.ID) // save has made a new list
-	err = h.publish(ctx, e, a, event.ActionStarted)
+	return h.called(ctx, e, r, a, restarter, h.call(ctx, restarter, kind, targetOf(e), a))
+}
+
+// begin enters the phase in which the call is made. It returns the attempt, which saving has moved; the call
+// may be made if there is no error.
+func (h *Handler) begin(ctx context.Context, e *event.Event, r *record, a *Attempt, now time.Time) (*Attempt, error) {
+	a.Phase, a.Tries, a.Tried, a.Lease = acting, a.Tries+1, now, now.Add(lease)
+	if err := h.save(ctx, r, now); err != nil {
+		return nil, err
+	}
+	a = r.of(e.ID)
+	err := h.publish(ctx, e, a, event.ActionStarted)
 	if a.told = err == nil; err != nil {
 		h.logger.Warn("action not told, acting all the same", "event_id", e.ID, "err", err)
 	}
-	switch fresh, err := h.load(ctx, e); {
-	case err != nil:
-		return err
-	case !r.holds(e.ID, fresh):
-		return errRaced // a handler that was held up has lost its claim meanwhile
+	fresh, err := h.load(ctx, e)
+	if err == nil && !r.holds(e.ID, fresh) {
+		err = errRaced // a handler that was held up has lost its claim meanwhile
 	}
-	return h.called(ctx, e, r, a, restarter, h.call(ctx, restarter, kind, targetOf(e), a))
+	return a, err
 }
 
 // unlessTried is how an attempt ends that is not needed any more: refused, or failed if a call was made.

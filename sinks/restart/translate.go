@@ -45,11 +45,14 @@ func actionEvent(handler string, mode Mode, e *event.Event, a *Attempt, t event.
 		ID: event.NewID("action", id, t.Event(), number), Source: e.Source, Type: t, Subject: e.Subject, PartitionKey: e.PartitionKey,
 		Time: timeFor(a, t).UTC(), Recorded: now.UTC(), CausationID: cmp.Or(a.Follows, a.Trigger), TraceParent: e.TraceParent,
 		Data: event.Data{
-			Site: d.Site, Runtime: d.Runtime, Scope: d.Scope, Node: d.Node, Workload: d.Workload, Revision: d.Revision,
+			Site: d.Site, Runtime: d.Runtime, Scope: d.Scope, Node: d.Node, Account: d.Account, Region: d.Region,
+			Workload: d.Workload, Revision: d.Revision,
 			Observed: event.ObservedStream, Owner: d.Owner, Labels: d.Labels,
-			Task:   &event.Task{ID: d.Task.ID, Name: d.Task.Name, Run: d.Task.Run, State: d.Task.State},
 			Action: &action,
 		},
+	}
+	if d.Task != nil {
+		out.Data.Task = &event.Task{ID: d.Task.ID, Name: d.Task.Name, Run: d.Task.Run, State: d.Task.State}
 	}
 	if d.Observed == event.ObservedDrill || d.Observed == event.ObservedReplay {
 		out.Data.Observed = d.Observed // what follows from no real event is none either
@@ -84,22 +87,41 @@ func reasonFor(mode Mode, a *Attempt, t event.Type) string {
 }
 
 func past(k Kind) string {
-	if k == Restart {
+	switch k {
+	case Restart:
 		return "restarted it"
+	case Stop:
+		return "stopped it, so that its service replaces it"
+	case Run:
+		return "run it once more"
+	case Redeploy:
+		return "deployed it anew"
 	}
 	return "started it"
 }
 
+// doing says what is done to name.
+func doing(k Kind, name string) string {
+	switch k {
+	case Restart:
+		return "restarting " + name
+	case Stop:
+		return "stopping the hung " + name
+	case Run:
+		return "running " + name + " once more"
+	case Redeploy:
+		return "deploying " + name + " anew"
+	}
+	return "starting " + name + " again"
+}
+
 // sentence says it for people.
 func sentence(e *event.Event, a *Attempt, t event.Type, mode Mode) string {
-	name := e.Data.Task.Name
-	if name == "" {
-		name = e.Data.Workload
+	name := e.Data.Workload
+	if e.Data.Task != nil && e.Data.Task.Name != "" {
+		name = e.Data.Task.Name
 	}
-	again := "starting " + name + " again"
-	if a.Kind == Restart {
-		again = "restarting " + name
-	}
+	again := doing(a.Kind, name)
 	count := fmt.Sprintf("attempt %d of %s", a.Number, a.Budget)
 	switch t {
 	case event.ActionRequested:

@@ -8,11 +8,11 @@ import (
 	"github.com/bellbuoy/bellbuoy/schemas/event"
 )
 
-// begun starts watching the new run.
-func (h *Handler) begun(ctx context.Context, e *event.Event, r *record, a *Attempt, s *State) error {
+// begun starts watching the new run, from the next look on.
+func (h *Handler) begun(ctx context.Context, e *event.Event, r *record, a *Attempt, run string, next time.Duration) error {
 	now := time.Now()
 	told := a.told
-	a.Phase, a.NewRun, a.Begun = started, s.Run(), now
+	a.Phase, a.NewRun, a.Begun = started, run, now
 	if err := h.save(ctx, r, now); err != nil {
 		return err
 	}
@@ -21,7 +21,7 @@ func (h *Handler) begun(ctx context.Context, e *event.Event, r *record, a *Attem
 			return err
 		}
 	}
-	return again(h.cfg.VerifyAfter, "the new run is being watched")
+	return again(next, "the new run is being watched")
 }
 
 // verify ends the attempt when the new run has lived long enough, or has not.
