@@ -68,7 +68,7 @@ func Recorded(text []byte) bool {
 // Replay turns recorded events of EventBridge into ours, in each wrapping that the collector knows, and tasks as
 // `aws ecs describe-tasks` prints them: with the state machine that runs live, but without asking AWS. The
 // results are in the order of the records. The error is that of the reader.
-func Replay(r io.Reader, o ReplayOptions) ([]Result, error) {
+func Replay(ctx context.Context, r io.Reader, o ReplayOptions) ([]Result, error) {
 	text, err := io.ReadAll(r)
 	if err != nil {
 		return nil, fmt.Errorf("read recording: %w", err)
@@ -82,7 +82,7 @@ func Replay(r io.Reader, o ReplayOptions) ([]Result, error) {
 			p.results = append(p.results, Result{Line: record.Line, Err: record.Err})
 			continue
 		}
-		p.play(record.Line, record.Text, 0)
+		p.play(ctx, record.Line, record.Text, 0)
 	}
 	return p.results, nil
 }
@@ -98,10 +98,10 @@ func (p *player) failed(line int, err error) {
 	p.results = append(p.results, Result{Line: line, Err: err})
 }
 
-func (p *player) play(line int, text []byte, depth int) {
+func (p *player) play(ctx context.Context, line int, text []byte, depth int) {
 	var b bundle
 	if jsonv2.Unmarshal(text, &b, reading()) == nil && b.Envelope == "" && depth < maxWraps {
-		if p.open(line, &b, text, depth) {
+		if p.open(ctx, line, &b, text, depth) {
 			return
 		}
 	}
@@ -112,21 +112,21 @@ func (p *player) play(line int, text []byte, depth int) {
 	}
 	record.date(time.Now)
 	f := translate(&record, origin{Site: p.o.Site})
-	p.apply(line, &f)
+	p.apply(ctx, line, &f)
 }
 
 // open plays what is in a bundle, and reports whether it was one.
-func (p *player) open(line int, b *bundle, text []byte, depth int) bool {
+func (p *player) open(ctx context.Context, line int, b *bundle, text []byte, depth int) bool {
 	switch inner := slices.Concat(b.Events, b.Records, b.Messages, b.Tasks); {
 	case len(inner) > 0:
 		for _, one := range inner {
-			p.play(line, one, depth+1)
+			p.play(ctx, line, one, depth+1)
 		}
 	case len(b.Failures) > 0:
 	case b.Body != "":
-		p.play(line, []byte(b.Body), depth+1)
+		p.play(ctx, line, []byte(b.Body), depth+1)
 	case b.TaskARN != "" && b.Detail == nil:
-		p.described(line, text)
+		p.described(ctx, line, text)
 	default:
 		return false
 	}
@@ -137,20 +137,20 @@ func (p *player) open(line int, b *bundle, text []byte, depth int) bool {
 }
 
 // described plays a task as a tool prints it.
-func (p *player) described(line int, text []byte) {
+func (p *player) described(ctx context.Context, line int, text []byte) {
 	var d taskDetail
 	if err := jsonv2.Unmarshal(text, &d, reading()); err != nil || d.LastStatus == "" {
 		p.failed(line, errors.New("not a task of ECS: lastStatus is missing"))
 		return
 	}
 	f := factOf(d.task(), origin{Site: p.o.Site}, p.o.Observed)
-	p.apply(line, &f)
+	p.apply(ctx, line, &f)
 }
 
-func (p *player) apply(line int, f *fact) {
+func (p *player) apply(ctx context.Context, line int, f *fact) {
 	f.event.Data.Observed = p.o.Observed
 	told := len(p.results)
-	err := p.m.handle(context.Background(), f, func(_ context.Context, o out) error {
+	err := p.m.handle(ctx, f, func(_ context.Context, o out) error {
 		e := o.event
 		e.Recorded = time.Now().UTC()
 		if e.Severity == 0 {

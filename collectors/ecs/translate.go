@@ -25,7 +25,7 @@ type kindOfRecord struct {
 
 // kindsOfRecords is every detail-type that is understood. Any other passes as it is.
 // See https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs_cwe_events.html.
-var kindsOfRecords = [...]kindOfRecord{
+var kindsOfRecords = []kindOfRecord{
 	{"aws.ecs", "ECS Task State Change", translateTask},
 	{"aws.ecs", "ECS Service Action", translateService},
 	{"aws.ecs", "ECS Daemon Service Action", translateDaemon},
@@ -68,8 +68,7 @@ func (r *record) date(now func() time.Time) {
 // translate makes a fact of a record that has a time. A record of a known kind that does not have what such a
 // record needs passes as it is, like one of an unknown kind.
 func translate(r *record, o origin) fact {
-	for i := range kindsOfRecords {
-		k := &kindsOfRecords[i]
+	for _, k := range kindsOfRecords {
 		if k.detailType != r.DetailType || k.source != r.Source {
 			continue
 		}

@@ -91,7 +91,7 @@ func buildOpenSearch(p parts, name string, c config.Sink) (sinks.Sink, error) {
 func buildRestart(p parts, name string, c config.Sink) (sinks.Sink, error) {
 	cfg := *c.Restart
 	deps := restart.Deps{
-		Name: name, Node: p.config.Node, Publisher: p.publisher, Ledger: p.actions,
+		Name: name, Node: p.config.Node, Publisher: p.publisher, Ledger: p.actions, ECS: accountsOf(p.config), AWS: p.aws,
 		Logger: p.loggerOf("sink", name), Registerer: p.registerer,
 	}
 	if cfg.Docker == restart.DefaultConfig().Docker {
@@ -119,6 +119,20 @@ func containerdsOf(c *config.Config) []restart.Containerd {
 	for _, entry := range c.Collectors {
 		if entry.Containerd != nil {
 			found = append(found, restart.Containerd{Address: entry.Containerd.Address})
+		}
+	}
+	return found
+}
+
+// accountsOf are the accounts and regions that are watched: a restart handler acts there as their collectors ask.
+func accountsOf(c *config.Config) []restart.ECSAccount {
+	var found []restart.ECSAccount
+	for _, entry := range c.Collectors {
+		if entry.ECS != nil {
+			e := entry.ECS.WithAWS(c.AWS)
+			found = append(found, restart.ECSAccount{Account: e.Account(), Region: e.Region, AWS: awsclient.Config{
+				Region: e.Region, RoleARN: e.RoleARN, ExternalID: e.ExternalID, Endpoint: e.Endpoint,
+			}})
 		}
 	}
 	return found

@@ -47,7 +47,7 @@ var errUnread = errors.New("some records could not be read")
 
 // Explain reads native records or our own events and shows what each becomes, why, and which routes
 // take it. It needs no server and no daemon. An error in one recording does not keep it from the others.
-func (p *Program) Explain(_ context.Context, recordings []Recording, o ExplainOptions) error {
+func (p *Program) Explain(ctx context.Context, recordings []Recording, o ExplainOptions) error {
 	rules, err := Rules(p.withDefaultSinks())
 	if err != nil {
 		return err
@@ -55,12 +55,12 @@ func (p *Program) Explain(_ context.Context, recordings []Recording, o ExplainOp
 	show := p.showOf(o.Output, rules)
 	var errs []error
 	for _, r := range recordings {
-		errs = append(errs, p.explainOne(r, o.Runtime, show))
+		errs = append(errs, p.explainOne(ctx, r, o.Runtime, show))
 	}
 	return errors.Join(append(errs, show.end())...)
 }
 
-func (p *Program) explainOne(r Recording, runtime string, show shower) error {
+func (p *Program) explainOne(ctx context.Context, r Recording, runtime string, show shower) error {
 	text, err := io.ReadAll(io.LimitReader(r.Text, maxExplain+1))
 	if err != nil {
 		return fmt.Errorf("read %s: %w", r.Name, err)
@@ -68,7 +68,7 @@ func (p *Program) explainOne(r Recording, runtime string, show shower) error {
 	if len(text) > maxExplain {
 		return fmt.Errorf("%s is larger than %d MiB; cut it into parts", r.Name, maxExplain>>20)
 	}
-	records, err := p.explainAll(text, runtime)
+	records, err := p.explainAll(ctx, text, runtime)
 	if err != nil {
 		return fmt.Errorf("%s: %w", r.Name, err)
 	}
@@ -90,7 +90,7 @@ type player struct {
 	runtime event.Runtime
 	// recorded says whether a record is one of this runtime's; nil: it is if it is no other's.
 	recorded func(record []byte) bool
-	replay   func(p *Program, text []byte, rules cause.Table) ([]explained, error)
+	replay   func(ctx context.Context, p *Program, text []byte, rules cause.Table) ([]explained, error)
 }
 
 // players is every runtime whose records can be read.
@@ -102,7 +102,7 @@ func players() []player {
 	}
 }
 
-func (p *Program) explainAll(text []byte, runtime string) ([]explained, error) {
+func (p *Program) explainAll(ctx context.Context, text []byte, runtime string) ([]explained, error) {
 	switch {
 	case len(bytes.TrimSpace(text)) == 0:
 		return nil, errors.New("there is no record in it")
@@ -115,7 +115,7 @@ func (p *Program) explainAll(text []byte, runtime string) ([]explained, error) {
 			if err != nil {
 				return nil, err
 			}
-			return play.replay(p, text, rules)
+			return play.replay(ctx, p, text, rules)
 		}
 	}
 	return nil, fmt.Errorf("there is no collector for the runtime %q; there are docker, containerd and ecs", runtime)
@@ -157,22 +157,22 @@ func explainEvents(text []byte) []explained {
 	return out
 }
 
-func replayDocker(p *Program, text []byte, rules cause.Table) ([]explained, error) {
+func replayDocker(_ context.Context, p *Program, text []byte, rules cause.Table) ([]explained, error) {
 	results, err := docker.Replay(bytes.NewReader(text), docker.ReplayOptions{
 		Site: p.Config.Site, Node: p.Config.Node, Observed: event.ObservedReplay, Rules: rules,
 	})
 	return resultsOf(results), err
 }
 
-func replayContainerd(p *Program, text []byte, rules cause.Table) ([]explained, error) {
+func replayContainerd(_ context.Context, p *Program, text []byte, rules cause.Table) ([]explained, error) {
 	results, err := containerd.Replay(bytes.NewReader(text), containerd.ReplayOptions{
 		Site: p.Config.Site, Node: p.Config.Node, Observed: event.ObservedReplay, Rules: rules,
 	})
 	return resultsOf(results), err
 }
 
-func replayECS(p *Program, text []byte, rules cause.Table) ([]explained, error) {
-	results, err := ecs.Replay(bytes.NewReader(text), ecs.ReplayOptions{
+func replayECS(ctx context.Context, p *Program, text []byte, rules cause.Table) ([]explained, error) {
+	results, err := ecs.Replay(ctx, bytes.NewReader(text), ecs.ReplayOptions{
 		Site: p.Config.Site, Node: p.Config.Node, Observed: event.ObservedReplay, Rules: rules,
 	})
 	return resultsOf(results), err

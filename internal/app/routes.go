@@ -28,7 +28,7 @@ func kindOf(name string) kind {
 			From: bus.All(), Batch: 1000, Linger: 2 * time.Millisecond, Workers: 2, AckWait: time.Minute, Deliveries: 50,
 		}}
 	case "restart":
-		return kind{`kind == "task" && event in ["stopped", "unhealthy"]`, router.Plan{
+		return kind{`kind == "task" && event in ["stopped", "unhealthy"] || kind == "service"`, router.Plan{
 			// A handler looks at a run again and again until it lives: each look is a delivery.
 			From: bus.New(), Batch: 1, Workers: 16, AckWait: 30 * time.Second, Deliveries: 200,
 		}}
