@@ -13,6 +13,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
+	awsecs "github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
@@ -27,7 +28,7 @@ const (
 )
 
 // Check asks AWS what a collector asks it, once, and tells all that would not work; warnings are what works and
-// is unwise. It changes nothing: of at most one message it uses up one receive.
+// is unwise, besides those of Warnings. It changes nothing: of at most one message it uses up one receive.
 func (c Config) Check(ctx context.Context, loader *awsclient.Loader) (warnings []string, err error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -39,10 +40,11 @@ func (c Config) Check(ctx context.Context, loader *awsclient.Loader) (warnings [
 	client := c.sqsClient(loaded)
 	warnings, problems := c.inspect(ctx, client)
 	problems = append(problems, c.tryRights(ctx, client)...)
+	problems = append(problems, c.tryLooks(ctx, awsecs.NewFromConfig(loaded, func(o *awsecs.Options) { o.RetryMaxAttempts = 2 }))...)
 	if w := keysInContainer(ctx, loaded.Credentials); w != "" {
 		warnings = append(warnings, w)
 	}
-	return append(c.Warnings(), warnings...), errors.Join(problems...)
+	return warnings, errors.Join(problems...)
 }
 
 // inspect looks at how the queue is set up.

@@ -76,8 +76,18 @@ func TestCheckNamesEveryMissingRight(t *testing.T) {
 		_, err := c.Check(t.Context(), loader(t))
 		assert.ErrorContains(t, err, "allow "+action+" on queue events to the identity in use")
 	}
+	looks := map[string]string{
+		"ListClusters": "the account", "ListTasks": "cluster default", "DescribeTasks": "cluster default", "ListServices": "cluster default",
+		"DescribeServices": "cluster default", "DescribeTaskDefinition": "task definitions",
+	}
+	for op, target := range looks {
+		p.on(op, refuse(400, "AccessDeniedException", "not authorized"))
+		defer p.on(op, nil)
+		_, err := c.Check(t.Context(), loader(t))
+		assert.ErrorContains(t, err, "allow ecs:"+op+" on "+target+" to the identity in use")
+	}
 	_, err := c.Check(t.Context(), loader(t))
-	assert.Len(t, strings.Split(err.Error(), "\n"), 4, "all at once: %v", err)
+	assert.Len(t, strings.Split(err.Error(), "\n"), 4+len(looks), "all at once: %v", err)
 }
 
 func TestCheckOfAQueueThatIsGone(t *testing.T) {
