@@ -52,6 +52,7 @@ type place struct{ account, region string }
 func newCloud(cfg ECS, deps Deps) (cloud, error) {
 	c := cloud{cfg: cfg, places: map[place]platform{}}
 	for _, account := range deps.ECS {
+		account.AWS = cfg.as(account)
 		p, err := newAccount(account, deps.AWS)
 		if err != nil {
 			return cloud{}, err

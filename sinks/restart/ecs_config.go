@@ -20,6 +20,10 @@ type ECS struct {
 	Networks map[string]Network `yaml:"networks"`
 	// Redeploy allows to deploy a service anew that does not get its tasks to run.
 	Redeploy bool `yaml:"redeploy"`
+	// RoleARNs are the roles to act with, each in the account of its ARN; in another account it is that of the
+	// collector. ExternalID is for all of them.
+	RoleARNs   []string `yaml:"role_arns"`
+	ExternalID string   `yaml:"external_id"`
 }
 
 // Network is the network interface of the tasks of a family.
@@ -43,8 +47,19 @@ type ECSAccount struct {
 var (
 	familyShape = regexp.MustCompile(`^[A-Za-z0-9_-]{1,255}$`)
 	groupShape  = regexp.MustCompile(`^sg-[0-9a-z]{1,32}$`)
+	roleShape   = regexp.MustCompile(`^arn:aws[a-z-]*:iam::([0-9]{12}):role/.+$`)
 	subnetShape = regexp.MustCompile(`^subnet-[0-9a-z]{1,32}$`)
 )
+
+// as returns how an account is reached: with the role that is written down for it, if there is one.
+func (c ECS) as(a ECSAccount) awsclient.Config {
+	for _, arn := range c.RoleARNs {
+		if role := roleShape.FindStringSubmatch(arn); role != nil && role[1] == a.Account {
+			a.AWS.RoleARN, a.AWS.ExternalID = arn, c.ExternalID
+		}
+	}
+	return a.AWS
+}
 
 func (c ECS) faults() []error {
 	var faults []error
@@ -52,6 +67,21 @@ func (c ECS) faults() []error {
 		if !familyShape.MatchString(family) {
 			faults = append(faults, fault.At(fmt.Sprintf("ecs.families[%d]", i), "is %.40q; write the family of a task definition, without a revision", family))
 		}
+	}
+	accounts := map[string]bool{}
+	for i, arn := range c.RoleARNs {
+		path, role := fmt.Sprintf("ecs.role_arns[%d]", i), roleShape.FindStringSubmatch(arn)
+		switch {
+		case role == nil:
+			faults = append(faults, fault.At(path, "is %.80q; write the ARN of a role such as arn:aws:iam::123456789012:role/bellbuoy-restart", arn))
+		case accounts[role[1]]:
+			faults = append(faults, fault.At(path, "is the second role of account %s; one acts there", role[1]))
+		default:
+			accounts[role[1]] = true
+		}
+	}
+	if c.ExternalID != "" && len(c.RoleARNs) == 0 {
+		faults = append(faults, fault.At("ecs.external_id", "is for ecs.role_arns, and there is none"))
 	}
 	for family, n := range c.Networks {
 		path := "ecs.networks." + family

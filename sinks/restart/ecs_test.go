@@ -325,3 +325,18 @@ func typesOf(events []event.Event) (list []string) {
 	}
 	return list
 }
+
+func TestRoleOfAnAccount(t *testing.T) {
+	t.Parallel()
+	const ours, theirs = "arn:aws:iam::123456789012:role/bellbuoy-restart", "arn:aws:iam::210987654321:role/bellbuoy-restart"
+	c := ECS{RoleARNs: []string{theirs, ours}, ExternalID: "x"}
+	assert.Empty(t, c.faults())
+	assert.Equal(t, awsclient.Config{Region: "eu-west-1", RoleARN: ours, ExternalID: "x"}, c.as(ECSAccount{Account: testAccount, AWS: awsclient.Config{Region: "eu-west-1"}}))
+	other := awsclient.Config{RoleARN: "arn:aws:iam::333333333333:role/collector"}
+	assert.Equal(t, other, c.as(ECSAccount{Account: "333333333333", AWS: other}), "the collector's")
+
+	faults := errors.Join(ECS{RoleARNs: []string{"admin", ours, ours}}.faults()...)
+	require.ErrorContains(t, faults, `"admin"; write the ARN of a role`)
+	require.ErrorContains(t, faults, "second role of account 123456789012")
+	require.ErrorContains(t, errors.Join(ECS{ExternalID: "x"}.faults()...), "there is none")
+}
