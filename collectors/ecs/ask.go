@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	// maxDefinitions is how many task definitions are kept; they never change.
+	// maxDefinitions is how many task definitions are kept. They never change, but for their tags.
 	maxDefinitions = 4096
+	definitionAge  = time.Hour
 	// serviceAge is how old what is known of a service may be.
 	serviceAge = 15 * time.Second
 	// deniedFor is how long a call that is not allowed is not tried again, silentFor one that had no answer.
@@ -53,11 +54,15 @@ func newCloud(api *ecsAPI, logger *slog.Logger) *cloud {
 func (c *cloud) definition(ctx context.Context, arn string) (*definition, error) {
 	return remember(ctx, c, c.definitions, maxDefinitions, arn, func(ctx context.Context) (*definition, time.Duration, error) {
 		out, err := ask(ctx, c.api, readDefinitions, "ecs:DescribeTaskDefinition", "task definition "+lastPart(arn),
-			c.api.client.DescribeTaskDefinition, &awsecs.DescribeTaskDefinitionInput{TaskDefinition: &arn})
+			c.api.client.DescribeTaskDefinition, &awsecs.DescribeTaskDefinitionInput{
+				TaskDefinition: &arn, Include: []types.TaskDefinitionField{types.TaskDefinitionFieldTags},
+			})
 		if err != nil {
 			return nil, 0, err
 		}
-		return definitionOf(out.TaskDefinition), 1 << 62, nil
+		d := definitionOf(out.TaskDefinition)
+		d.Tags = tagsOf(out.Tags)
+		return d, definitionAge, nil
 	})
 }
 
@@ -108,7 +113,7 @@ func remember[T any](ctx context.Context, c *cloud, known map[string]answered[T]
 			if len(known) >= most {
 				clear(known) // rare, and all of it can be asked again
 			}
-			known[key] = answered[T]{value, err, time.Now().Add(min(age, 1<<55))}
+			known[key] = answered[T]{value, err, time.Now().Add(age)}
 		}
 		return value, err
 	})
@@ -177,11 +182,17 @@ func describedService(s *types.Service) service {
 			out.InProgress = id
 		}
 	}
-	for _, tag := range s.Tags {
-		if out.Tags == nil {
-			out.Tags = map[string]string{}
-		}
-		out.Tags[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
-	}
+	out.Tags = tagsOf(s.Tags)
 	return out
+}
+
+func tagsOf(list []types.Tag) map[string]string {
+	if len(list) == 0 {
+		return nil
+	}
+	tags := make(map[string]string, len(list))
+	for _, tag := range list {
+		tags[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
+	}
+	return tags
 }

@@ -76,7 +76,7 @@ func (c Config) tryRights(ctx context.Context, client *sqs.Client) []error {
 		try    func() error
 	}{
 		{"sqs:ReceiveMessage", func() error {
-			_, err := client.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{QueueUrl: &c.QueueURL, MaxNumberOfMessages: 1, VisibilityTimeout: 1}, tryOnce)
+			_, err := client.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{QueueUrl: &c.QueueURL, MaxNumberOfMessages: 1, VisibilityTimeout: 1, WaitTimeSeconds: seconds(shortPoll)}, tryOnce)
 			return err
 		}},
 		{"sqs:DeleteMessage", func() error {

@@ -147,16 +147,12 @@ func (d *taskDetail) task() task {
 		t.Attachments = append(t.Attachments, attachment(a))
 	}
 	for _, tag := range d.Tags {
-		t.tag(tag.Key, tag.Value)
+		if t.Tags == nil {
+			t.Tags = map[string]string{}
+		}
+		t.Tags[tag.Key] = tag.Value
 	}
 	return t
-}
-
-func (t *task) tag(key, value string) {
-	if t.Tags == nil {
-		t.Tags = map[string]string{}
-	}
-	t.Tags[key] = value
 }
 
 // taskOf is a task that DescribeTasks has told.
@@ -187,8 +183,6 @@ func taskOf(d *types.Task) task {
 	for _, a := range d.Attachments {
 		t.Attachments = append(t.Attachments, attachment{ID: text(a.Id), Type: text(a.Type), Status: text(a.Status)})
 	}
-	for _, tag := range d.Tags {
-		t.tag(text(tag.Key), text(tag.Value))
-	}
+	t.Tags = tagsOf(d.Tags)
 	return t
 }

@@ -19,7 +19,7 @@ func evidence(r *saved, d *event.Data, j *joined) cause.Evidence {
 		StopCode: t.StopCode, StopReason: t.StopReason, StoppedAt: t.Times.Stopped,
 		StartFailed: t.StopCode == failedStart, Service: r.Service != "",
 		OwnAction: strings.HasPrefix(t.StopReason, event.OwnStop),
-		Draining:  j.draining, Host: cmp.Or(j.host, d.Node),
+		Draining:  j.draining, Spot: j.spot, Host: cmp.Or(j.host, d.Node),
 	}
 	for i := range t.Containers {
 		c := &t.Containers[i]

@@ -80,7 +80,7 @@ func (in *intake) run(ctx context.Context) {
 
 func (in *intake) poll(ctx context.Context) {
 	delay := backoff.New(firstReceive, lastReceive)
-	wait := time.Duration(0) // the first answer comes at once, to know that there is one
+	wait := shortPoll // the first answer comes soon, to know that there is one
 	for in.gate.pass(ctx) == nil {
 		messages, err := in.queue.receive(ctx, wait)
 		if err != nil {
@@ -88,7 +88,7 @@ func (in *intake) poll(ctx context.Context) {
 				return
 			}
 			in.failed(err)
-			wait = 0
+			wait = shortPoll
 			if delay.Wait(ctx) != nil {
 				return
 			}

@@ -129,13 +129,14 @@ func (w *workload) revisionOf(id string) string {
 }
 
 // leaving reports whether a host was going to stop its tasks at that time, ms.
-func (h *host) leaving(at int64) bool {
-	for _, since := range []int64{h.Draining, h.Spot} {
-		if since > 0 && since <= at+joinSlack && at-since <= 24*hostPatience {
-			return true
-		}
-	}
-	return false
+func (h *host) leaving(at int64) bool { return holds(h.Draining, at) || h.takenBack(at) }
+
+// takenBack reports whether that is because it is Spot capacity.
+func (h *host) takenBack(at int64) bool { return holds(h.Spot, at) }
+
+// holds reports whether what was said at a time still explains a stop at another one.
+func holds(since, at int64) bool {
+	return since > 0 && since <= at+joinSlack && at-since <= 24*hostPatience
 }
 
 // take notes what a record tells of the host and reports whether that is new, and whether stops before must be
@@ -163,7 +164,7 @@ type joined struct {
 	service    *service
 	// deployment took the task's place, and brought a revision.
 	deployment, brought string
-	draining            bool
+	draining, spot      bool
 	host                string // EC2 id
 	changed             []event.Change
 }
@@ -183,14 +184,14 @@ func (m *machine) join(ctx context.Context, r *saved, from int64, age time.Durat
 		if err != nil {
 			return j, err
 		}
-		j.draining, j.host = h.leaving(from), h.Peer
+		j.draining, j.spot, j.host = h.leaving(from), h.takenBack(from), h.Peer
 	}
 	if r.EC2 != "" { // no event may have told which container instance that is
 		h, _, err := read[host](ctx, m.shelf, ec2Key(r.EC2), age)
 		if err != nil {
 			return j, err
 		}
-		j.draining, j.host = j.draining || h.leaving(from), r.EC2
+		j.draining, j.spot, j.host = j.draining || h.leaving(from), j.spot || h.takenBack(from), r.EC2
 	}
 	if ask != nil && m.ask != nil {
 		m.inquire(ctx, r, ask, from, &j)

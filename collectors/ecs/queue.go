@@ -22,6 +22,8 @@ const (
 	batchSize = 10 // the most that SQS takes or gives at a time
 	// longPoll is the longest that SQS waits for a message.
 	longPoll = 20 * time.Second
+	// shortPoll is for an answer soon. 0 would not be sent at all, and mean the queue's own time.
+	shortPoll = time.Second
 	// visibility is how long a received message is nobody else's; it is extended at half of that.
 	visibility = 60 * time.Second
 	// callBound bounds one call with all its tries.

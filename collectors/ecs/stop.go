@@ -107,6 +107,9 @@ func (m *machine) complete(ctx context.Context, e *entry, r *saved, ev *event.Ev
 	if j.service != nil {
 		ev.Data.Labels = withTags(ev.Data.Labels, j.service.Tags)
 	}
+	if j.definition != nil {
+		ev.Data.Labels = withTags(ev.Data.Labels, j.definition.Tags)
+	}
 	ev.Data.Owner = cmp.Or(ev.Data.Owner, redact.Text(ev.Data.Labels[collectors.LabelOwner]))
 	return nil
 }

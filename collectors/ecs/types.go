@@ -82,6 +82,7 @@ type note struct {
 // definition is what of a task definition matters for a stop. It never changes.
 type definition struct {
 	Containers []definedContainer
+	Tags       map[string]string
 }
 
 // definedContainer is one container of a task definition.

@@ -49,6 +49,10 @@ func either(a, b Test) Test {
 	return Test{a.Text + ", or " + b.Text, func(e *Evidence) bool { return a.Holds(e) || b.Holds(e) }}
 }
 
+func takenBack() Test {
+	return Test{"its host was taken back as Spot capacity", func(e *Evidence) bool { return e.Spot }}
+}
+
 func draining() Test {
 	return Test{"its host was being drained or scaled in", func(e *Evidence) bool { return e.Draining }}
 }
@@ -67,6 +71,12 @@ func ecsPlatform() Table {
 			Class: "spot.interruption", Confidence: event.Fact, Initiator: byPlatform, Expected: true,
 			Say:  "interrupted, because its Spot capacity was taken back{ending}",
 			Next: "a service replaces it; run a standalone task again, and see that it ends within 2 minutes of SIGTERM",
+		},
+		{
+			Name: "host.lost.spot", When: when(stopSays(hostWords), takenBack()),
+			Class: "host.lost", Confidence: event.Fact, Initiator: byHost, Expected: true,
+			Say:  "stopped with {host}, which EC2 took back as Spot capacity{ending}",
+			Next: "a service replaces it; run a standalone task again",
 		},
 		{
 			Name: "host.lost.draining", When: when(stopSays(hostWords), draining()),

@@ -91,6 +91,8 @@ type Evidence struct {
 	StopTook time.Duration
 	// Draining says that its host was being drained or scaled in when it ended.
 	Draining bool
+	// Spot says that EC2 took its host back.
+	Spot bool
 	// FailedAttachment is the platform's word for what it could not attach to the task, such as
 	// ElasticBlockStorage or ElasticNetworkInterface.
 	FailedAttachment string

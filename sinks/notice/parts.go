@@ -132,7 +132,7 @@ func (n *Notice) next(e *event.Event) {
 		}
 		n.add("Next", commands...)
 		if e.Data.Runtime == event.ECS {
-			n.add("Mute", "tag the service or task bellbuoy:alert=off")
+			n.add("Mute", "tag the service or task definition bellbuoy:alert=off")
 		} else {
 			n.add("Mute", "label the workload bellbuoy.alert=off")
 		}
