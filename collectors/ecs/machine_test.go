@@ -2,7 +2,6 @@ package ecs
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -55,36 +54,11 @@ func (l *life) then(status string, change func(*task)) *life {
 
 func (l *life) last() *fact { return l.facts[len(l.facts)-1] }
 
-// factOfTest is a fact as translate makes it, as far as the machine cares.
+// factOfTest is the fact of a task, as it is told when its state changes.
 func factOfTest(t *task) *fact {
-	id, family := lastPart(t.ARN), familyOf(t.Definition)
-	service := groupService(t.Group)
-	name := service
-	if name == "" {
-		name = family
-	}
-	revision := lastPart(t.Definition)
-	ev := event.Event{
-		ID:     event.NewID("ecs", t.ARN, fmt.Sprint(t.Version)),
-		Source: t.Cluster, Type: event.TaskUpdated, Time: t.Updated, Recorded: t.Updated,
-		Subject: event.SubjectOf("prod", name, id), PartitionKey: event.SubjectOf("prod", name, id),
-		Data: event.Data{
-			Site: "test", Runtime: event.ECS, Scope: "prod", Workload: name, Observed: event.ObservedStream,
-			Native: &event.Native{Action: "ECS Task State Change"},
-			Task: &event.Task{
-				ID: id, Run: id, State: event.StateRunning, Version: t.Version, StartedBy: t.StartedBy, StopCode: t.StopCode, StopReason: t.StoppedReason,
-				Times: event.Times{Created: t.Created, Started: t.Started, Stopping: t.Stopping, Stopped: t.ExecutionStopped},
-			},
-		},
-	}
-	for _, c := range t.Containers {
-		ev.Data.Task.Containers = append(ev.Data.Task.Containers, event.Container{Name: c.Name, Image: c.Image, ImageDigest: c.Digest, ExitCode: c.ExitCode, Reason: c.Reason})
-		if c.Digest != "" {
-			revision += "@" + c.Digest[7:15]
-		}
-	}
-	ev.Data.Revision = revision
-	return &fact{event: ev, task: t}
+	f := factOf(*t, origin{Site: "test"}, event.ObservedStream)
+	f.event.Recorded = t.Updated
+	return &f
 }
 
 func code(n int64) *int64 { return &n }

@@ -100,7 +100,7 @@ func newestOf(detail json.RawMessage) (newest time.Time) {
 func (r *record) event(o origin, t event.Type, p place) event.Event {
 	subject := event.SubjectOf(p.Scope, p.Workload, p.ID)
 	e := event.Event{
-		Source: cmp.Or(p.Cluster, event.SourceOf(o.Site, event.ECS, cmp.Or(r.Region, "aws"))), Type: t,
+		Source: sourceOf(o, p.Cluster, r.Region), Type: t,
 		Subject: subject, PartitionKey: subject, Time: r.Time.UTC(),
 		Data: event.Data{
 			Site: o.Site, Runtime: event.ECS, Scope: p.Scope, Workload: p.Workload, Account: r.Account, Region: r.Region,
@@ -112,6 +112,14 @@ func (r *record) event(o origin, t event.Type, p place) event.Event {
 		e.Data.Account, e.Data.Region = cmp.Or(e.Data.Account, a.account), cmp.Or(e.Data.Region, a.region)
 	}
 	return e
+}
+
+// sourceOf is the cluster's ARN, or, of what has no cluster, the region.
+func sourceOf(o origin, cluster, region string) string {
+	if cluster != "" && strings.HasPrefix(cluster, "arn:") {
+		return cluster
+	}
+	return event.SourceOf(o.Site, event.ECS, cmp.Or(region, "aws"))
 }
 
 // place is what an event is about: in which cluster (ARN), what workload there and which of its things.

@@ -49,7 +49,7 @@ func factOf(t task, o origin, observed event.Observed) fact {
 	labels := withTags(nil, t.Tags)
 	e := event.Event{
 		ID:     event.NewID("ecs", t.ARN, strconv.FormatInt(t.Version, 10)),
-		Source: t.Cluster, Type: event.TaskUpdated, Subject: subject, PartitionKey: subject, Time: t.at(),
+		Source: sourceOf(o, t.Cluster, arn.region), Type: event.TaskUpdated, Subject: subject, PartitionKey: subject, Time: t.at(),
 		Data: event.Data{
 			Site: o.Site, Runtime: event.ECS, Scope: lastPart(t.Cluster), Node: lastPart(t.Instance), Account: arn.account, Region: arn.region,
 			Workload: name, Revision: t.revision(), Observed: observed,
