@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 )
 
@@ -20,9 +21,10 @@ type Record struct {
 	Err  error // why it can't be read; Text is then the line as it is
 }
 
-// Split splits a recording: one object, an array, or one object a line. What is no JSON is returned
-// with its error, and the rest is still read.
+// Split splits a recording: objects one after the other, an array, or one object a line, perhaps behind what
+// a log puts before it. What is no JSON is returned with its error, and the rest is still read.
 func Split(text []byte) []Record {
+	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	trimmed := bytes.TrimSpace(text)
 	lead := 1 + bytes.Count(text[:bytes.Index(text, trimmed)], []byte("\n"))
 	switch {
@@ -30,17 +32,47 @@ func Split(text []byte) []Record {
 		return nil
 	case trimmed[0] == '[':
 		return elements(trimmed, lead)
-	case trimmed[0] == '{' && json.Valid(trimmed):
-		return []Record{{Line: lead, Text: trimmed}}
+	case trimmed[0] == '{':
+		if all, ok := sequence(trimmed, lead); ok {
+			return all
+		}
 	}
 	var all []Record
 	for i, line := range bytes.Split(text, []byte("\n")) {
-		line = bytes.TrimSpace(line)
+		line = behindStamp(bytes.TrimSpace(line))
 		if len(line) > 0 {
 			all = append(all, Record{Line: i + 1, Text: line, Err: checkObject(line)})
 		}
 	}
 	return all
+}
+
+// sequence reads objects with or without anything blank between them; false if there is anything else.
+func sequence(text []byte, line int) ([]Record, bool) {
+	d := json.NewDecoder(bytes.NewReader(text))
+	var all []Record
+	for end := 0; ; {
+		var raw json.RawMessage
+		switch err := d.Decode(&raw); {
+		case errors.Is(err, io.EOF):
+			return all, true
+		case err != nil || raw[0] != '{':
+			return nil, false
+		}
+		begin := int(d.InputOffset()) - len(raw)
+		line += bytes.Count(text[end:begin], []byte("\n"))
+		all = append(all, Record{Line: line, Text: raw})
+		line, end = line+bytes.Count(raw, []byte("\n")), begin+len(raw)
+	}
+}
+
+// behindStamp returns the object that a line ends with, if there is one behind a time, a host and the like.
+func behindStamp(line []byte) []byte {
+	at := bytes.IndexByte(line, '{')
+	if at > 0 && (line[at-1] == ' ' || line[at-1] == '\t') && json.Valid(line[at:]) {
+		return line[at:]
+	}
+	return line
 }
 
 func elements(text []byte, lead int) []Record {

@@ -24,6 +24,10 @@ func TestSplitReadsOnAfterAFault(t *testing.T) {
 		"cut-off array":   {"[{},{\"a\":", []int{1, 1}, 2},
 		"array not ended": {"[{}", []int{1, 1}, 2},
 		"not an object":   {"{}\n[1]\n", []int{1, 2}, 2},
+		"over lines":      {"{\n\"a\":1\n}\n\n{\n}{}", []int{1, 5, 6}, 0},
+		"side by side":    {"{}{} {}", []int{1, 1, 1}, 0},
+		"a mark":          {"\ufeff{}\n{}", []int{1, 2}, 0},
+		"behind a stamp":  {"10:02 host {}\n10:03\t{\"a\":{}}\nx{}\n", []int{1, 2, 3}, 3},
 	} {
 		records := recording.Split([]byte(tt.text))
 		require.Len(t, records, len(tt.lines), name)
@@ -36,7 +40,7 @@ func TestSplitReadsOnAfterAFault(t *testing.T) {
 
 func TestErrorsDoNotRepeatTheText(t *testing.T) {
 	t.Parallel()
-	for _, text := range []string{"{}\npassword=hunter2", "{}\n\"hunter2\"", "[{}, hunter2"} {
+	for _, text := range []string{"{}\npassword=hunter2", "{}\nhunter2 {}{", "{}\n\"hunter2\"", "[{}, hunter2"} {
 		r := recording.Split([]byte(text))
 		err := r[len(r)-1].Err
 		require.Error(t, err)
