@@ -13,21 +13,27 @@ import (
 
 func asSemantic(err error, to **jsonv2.SemanticError) bool { return errors.As(err, to) }
 
-// moment is a time as ECS and its tools write it: RFC 3339 with 0 to 9 digits of a fraction, or seconds since
-// 1970. What can't be read is the zero time: it is never worth an event.
+// moment is a time as ECS and its tools write it: RFC 3339 with 0 to 9 digits of a fraction, the same with a blank
+// for the T, or seconds since 1970. What can't be read is the zero time: it is never worth an event.
 type moment time.Time
 
 // UnmarshalJSON never fails.
 func (m *moment) UnmarshalJSON(b []byte) error {
 	*m = moment{}
 	s := strings.Trim(string(b), `"`)
+	if date := len(time.DateOnly); len(s) > date && s[date] == ' ' {
+		s = s[:date] + "T" + s[date+1:]
+	}
 	if at, err := time.Parse(time.RFC3339Nano, s); err == nil {
 		*m = moment(at.UTC())
 		return nil
 	}
+	if f, err := strconv.ParseFloat(s, 64); err == nil && strings.ContainsAny(s, "eE") {
+		s = strconv.FormatFloat(f, 'f', 3, 64)
+	}
 	seconds, fraction, _ := strings.Cut(s, ".")
 	n, err := strconv.ParseInt(seconds, 10, 64)
-	if err != nil || n <= 0 || n > 1<<40 {
+	if err != nil || n <= 0 || n > 1<<43 {
 		return nil //nolint:nilerr // see above
 	}
 	if n > 1<<36 { // milliseconds
@@ -43,12 +49,14 @@ func (m *moment) UnmarshalJSON(b []byte) error {
 
 func (m moment) time() time.Time { return time.Time(m) }
 
-// number is a whole number that may be written as a text. What is none, such as "null", is 0.
+// number is a whole number that may be written as a text, or with a fraction, which is left out. What is none, such
+// as "null", is 0.
 type number int64
 
 // UnmarshalJSON never fails.
 func (n *number) UnmarshalJSON(b []byte) error {
-	v, _ := strconv.ParseInt(strings.Trim(string(b), `"`), 10, 64)
+	whole, _, _ := strings.Cut(strings.Trim(string(b), `"`), ".")
+	v, _ := strconv.ParseInt(whole, 10, 64)
 	*n = number(v)
 	return nil
 }

@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// maxRecord is the largest event that EventBridge takes, 256 KiB, with room for what is wrapped around it.
-	maxRecord = 512 << 10
+	// maxRecord is the largest event that EventBridge takes, and the largest message of a queue: 1 MiB.
+	maxRecord = 1 << 20
 	// maxWraps is how often one event may be wrapped: by a topic, by a pipe that reads a queue.
 	maxWraps = 4
 )
@@ -39,10 +39,11 @@ type envelope struct {
 	MessageID string `json:"messageId"` // of SQS
 	Body      string `json:"body"`
 
-	// These show the detail of a task, a service or an instance that has lost its envelope.
+	// These show the detail of a task, a service, a call or an instance that has lost its envelope.
 	Cluster  string `json:"clusterArn"`
 	TaskARN  string `json:"taskArn"`
 	Instance string `json:"containerInstanceArn"`
+	Event    string `json:"eventName"`
 }
 
 // reading is how JSON of AWS is read: what is twice or not UTF-8 is no reason to lose an event.
@@ -81,7 +82,7 @@ func unwrap(body []byte, wraps int) (record, error) {
 		return record{}, undecodable("a topic asks to confirm its subscription (%s); confirm it, or let AWS do so: subscribe as the queue's account", e.TopicARN)
 	case e.MessageID != "" && e.Body != "":
 		return unwrap([]byte(e.Body), wraps+1)
-	case e.TaskARN != "" || e.Cluster != "" || e.Instance != "":
+	case e.TaskARN != "" || e.Cluster != "" || e.Instance != "" || e.Event != "":
 		return record{}, &poison{classTransformed, "the detail of an event without its envelope: an InputPath or an input transformer of the rule's target removed that; let the target pass the matched event whole"}
 	}
 	return record{}, undecodable("no event of EventBridge: detail-type or source is missing; if an input transformer made this, let the target pass the matched event whole")

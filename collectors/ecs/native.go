@@ -37,7 +37,7 @@ func summary(detail json.RawMessage) string {
 	for _, name := range summaries {
 		var text string
 		if json.Unmarshal(d[name], &text) == nil && text != "" {
-			return cutText(redact.Text(text), maxSummary)
+			return cutText(redact.Text(maskLists(text)), maxSummary)
 		}
 	}
 	return ""
@@ -100,7 +100,7 @@ func masked(name string, value any) any {
 		if neverLeaves(name) && v != "" {
 			return redact.Mask
 		}
-		return redact.Value(name, v)
+		return redact.Value(name, maskLists(v)) // a task may be in it as JSON
 	}
 	return value
 }

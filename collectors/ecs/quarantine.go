@@ -65,12 +65,19 @@ func cutText(s string, limit int) string {
 	return s[:limit]
 }
 
-// hiddenLists are lists of an event that never leave, as they are written in JSON.
-var hiddenLists = [...]string{"environment", "environmentFiles", "command", "secrets"}
+// hiddenLists are lists of an event that never leave, as ECS writes them in JSON, and as others do who repeat what
+// it has told them.
+var hiddenLists = [...]string{
+	"environment", "environmentFiles", "command", "secrets",
+	"Environment", "EnvironmentFiles", "Command", "Secrets",
+}
 
 // maskLists empties these lists in a text that need not be JSON: it may be broken, or JSON in a string.
 func maskLists(s string) string {
 	for _, name := range hiddenLists {
+		if !strings.Contains(s, name) {
+			continue
+		}
 		var b strings.Builder
 		for {
 			begin, end, found := listOf(s, name)

@@ -2,7 +2,6 @@ package ecs
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -37,32 +36,19 @@ type Result struct {
 	Err     error
 }
 
-// bundle is what may hold several records: what tools print and what other consumers of a queue get.
-type bundle struct {
-	Events   []json.RawMessage `json:"events"`   // of tools that list events
-	Records  []json.RawMessage `json:"Records"`  // of a function that a queue feeds
-	Messages []json.RawMessage `json:"Messages"` // of aws sqs receive-message
-	Tasks    []json.RawMessage `json:"tasks"`    // of aws ecs describe-tasks
-	Failures []struct {
-		ARN    string `json:"arn"`
-		Reason string `json:"reason"`
-	} `json:"failures"`
-	Body     string `json:"Body"` // one of Messages
-	TaskARN  string `json:"taskArn"`
-	Detail   any    `json:"detail"`
-	Envelope string `json:"detail-type"`
-}
-
 // Recorded reports whether a record is one of those that Replay reads.
-func Recorded(text []byte) bool {
+func Recorded(text []byte) bool { return recorded(text, 0) }
+
+func recorded(text []byte, depth int) bool {
 	if _, err := decodeRecord(text); err == nil {
 		return true
 	}
-	var b bundle
-	return jsonv2.Unmarshal(text, &b, reading()) == nil &&
-		(b.TaskARN != "" || slices.ContainsFunc(slices.Concat(b.Events, b.Records, b.Messages, b.Tasks), func(inner json.RawMessage) bool {
-			return Recorded(inner)
-		}) || b.Body != "" && Recorded([]byte(b.Body)))
+	b, ok := bundleOf(text)
+	if !ok || depth >= maxWraps {
+		return false
+	}
+	return b.TaskARN != "" || b.Tasks != nil && b.Failures != nil ||
+		slices.ContainsFunc(b.inner(), func(one []byte) bool { return recorded(one, depth+1) })
 }
 
 // Replay turns recorded events of EventBridge into ours, in each wrapping that the collector knows, and tasks as
@@ -99,11 +85,8 @@ func (p *player) failed(line int, err error) {
 }
 
 func (p *player) play(ctx context.Context, line int, text []byte, depth int) {
-	var b bundle
-	if jsonv2.Unmarshal(text, &b, reading()) == nil && b.Envelope == "" && depth < maxWraps {
-		if p.open(ctx, line, &b, text, depth) {
-			return
-		}
+	if b, ok := bundleOf(text); ok && depth < maxWraps && p.open(ctx, line, b, text, depth) {
+		return
 	}
 	record, err := decodeRecord(text)
 	if err != nil {
@@ -117,16 +100,20 @@ func (p *player) play(ctx context.Context, line int, text []byte, depth int) {
 
 // open plays what is in a bundle, and reports whether it was one.
 func (p *player) open(ctx context.Context, line int, b *bundle, text []byte, depth int) bool {
-	switch inner := slices.Concat(b.Events, b.Records, b.Messages, b.Tasks); {
+	switch inner := b.inner(); {
+	case b.TaskARN != "" && b.Detail == nil:
+		p.described(ctx, line, text)
 	case len(inner) > 0:
 		for _, one := range inner {
+			if b.logged() && one[0] != '{' && one[0] != '[' {
+				p.results = append(p.results, Result{Line: line, Ignored: "a line of a log, and no record"})
+				continue
+			}
 			p.play(ctx, line, one, depth+1)
 		}
 	case len(b.Failures) > 0:
-	case b.Body != "":
-		p.play(ctx, line, []byte(b.Body), depth+1)
-	case b.TaskARN != "" && b.Detail == nil:
-		p.described(ctx, line, text)
+	case b.lists():
+		p.results = append(p.results, Result{Line: line, Ignored: "there is no record in it"})
 	default:
 		return false
 	}
@@ -144,6 +131,10 @@ func (p *player) described(ctx context.Context, line int, text []byte) {
 		return
 	}
 	f := factOf(d.task(), origin{Site: p.o.Site}, p.o.Observed)
+	if d.Version == 0 {
+		f.event.ID = event.NewID("ecs", d.ARN, d.LastStatus, d.DesiredStatus, stamp(f.event.Time))
+	}
+	f.event.Time = cmpTime(f.event.Time, time.Now().UTC())
 	p.apply(ctx, line, &f)
 }
 

@@ -23,6 +23,9 @@ func translateTask(r *record, o origin) (fact, error) {
 	if err := jsonv2.Unmarshal(r.Detail, &d, reading()); err != nil {
 		return fact{}, whyNot(r.Detail, err)
 	}
+	if d.ARN == "" {
+		d.ARN = r.resource("task")
+	}
 	if d.ARN == "" || d.LastStatus == "" {
 		return fact{}, errors.New("taskArn or lastStatus is missing")
 	}
@@ -44,7 +47,7 @@ func factOf(t task, o origin, observed event.Observed) fact {
 		t.Cluster = clusterOfTask(t.ARN)
 	}
 	id, arn := lastPart(t.ARN), splitARN(t.ARN)
-	name := cmp.Or(groupService(t.Group), familyOf(t.Definition), t.Group)
+	name := cmp.Or(groupService(t.Group), familyOf(t.Definition), strings.TrimPrefix(t.Group, "family:"))
 	subject := event.SubjectOf(lastPart(t.Cluster), name, id)
 	labels := withTags(nil, t.Tags)
 	e := event.Event{
