@@ -55,12 +55,30 @@ var ErrBusy = errors.New("too many calls wait for their turn")
 // Wait returns when a call may be made. The error is that of ctx, or ErrBusy at once if its deadline is too soon.
 func (b *Bucket) Wait(ctx context.Context) error {
 	for {
+		if err := b.resumed(ctx); err != nil {
+			return err
+		}
+		if err := b.limiter.Wait(ctx); err != nil {
+			if ctx.Err() == nil {
+				return ErrBusy // the deadline is too soon
+			}
+			return err
+		}
+		if b.paused() <= 0 { // AWS may have begun to throttle meanwhile: then this turn is lost
+			return nil
+		}
+	}
+}
+
+// resumed returns when the bucket is not paused.
+func (b *Bucket) resumed(ctx context.Context) error {
+	for {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		pause := b.paused()
 		if pause <= 0 {
-			break
+			return nil
 		}
 		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < pause {
 			return fmt.Errorf("%w: AWS throttles", ErrBusy)
@@ -69,11 +87,6 @@ func (b *Bucket) Wait(ctx context.Context) error {
 			return err
 		}
 	}
-	err := b.limiter.Wait(ctx)
-	if err != nil && ctx.Err() == nil {
-		return ErrBusy // the deadline is too soon
-	}
-	return err
 }
 
 func (b *Bucket) paused() time.Duration {

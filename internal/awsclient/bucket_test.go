@@ -2,6 +2,7 @@ package awsclient
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -64,4 +65,33 @@ func TestBucketsAreSharedByName(t *testing.T) {
 	l := &Loader{}
 	assert.Same(t, l.Bucket("a", 1, 1), l.Bucket("a", 9, 9))
 	assert.NotSame(t, l.Bucket("a", 1, 1), l.Bucket("b", 1, 1))
+}
+
+// Who waits for a turn when AWS begins to throttle does not get it meanwhile.
+func TestBucketHoldsWhoWaitsAlready(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBucket(10, 1)
+		require.NoError(t, b.Wait(t.Context()))
+		begun := time.Now()
+		var mu sync.Mutex
+		var given []time.Duration
+		var all sync.WaitGroup
+		for range 20 {
+			all.Go(func() {
+				if assert.NoError(t, b.Wait(t.Context())) {
+					mu.Lock()
+					defer mu.Unlock()
+					given = append(given, time.Since(begun))
+				}
+			})
+		}
+		<-time.After(250 * time.Millisecond)
+		pause := b.Throttled()
+		all.Wait()
+		require.Len(t, given, 20)
+		for _, at := range given {
+			assert.False(t, at > 250*time.Millisecond && at < 250*time.Millisecond+pause, "given after %s", at)
+		}
+	})
 }
