@@ -85,8 +85,8 @@ func ask[In, Out any](ctx context.Context, a *ecsAPI, of allowance, action, targ
 			bucket.Throttled()
 			try-- // it waits in the bucket
 			continue
-		case r.reason == reasonCredentials && !renewed:
-			renewed = true
+		case (r.reason == reasonCredentials || r.reason == reasonClock) && !renewed:
+			renewed = true // the SDK has learned the time of AWS from the refusal
 			a.renew()
 			continue
 		case r.definite() || r.reason == reasonOther || try >= callTries:

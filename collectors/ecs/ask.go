@@ -2,81 +2,69 @@ package ecs
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsecs "github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
-	"golang.org/x/sync/singleflight"
 )
 
 const (
-	// maxDefinitions is how many task definitions are kept. They never change, but for their tags.
-	maxDefinitions = 4096
-	definitionAge  = time.Hour
+	// maxAnswers is how many task definitions are kept, and how many services.
+	maxAnswers = 4096
+	// definitionAge is how old the tags of a task definition may be; nothing else of it ever changes.
+	definitionAge = time.Hour
 	// serviceAge is how old what is known of a service may be.
 	serviceAge = 15 * time.Second
-	// deniedFor is how long a call that is not allowed is not tried again, silentFor one that had no answer.
-	deniedFor, silentFor = 5 * time.Minute, 10 * time.Second
 )
 
-// cloud is an asker that asks the ECS API and remembers. Of many questions at once for one thing AWS hears one.
+// cloud is an asker that asks the ECS API and remembers.
 type cloud struct {
-	api    *ecsAPI
-	logger *slog.Logger
-	flight singleflight.Group
-
-	mu          sync.Mutex // guards what follows
-	definitions map[string]answered[definition]
-	services    map[string]answered[service]
-	refused     map[string]bool // the actions whose refusal was told
-}
-
-// answered is an answer and until when it holds.
-type answered[T any] struct {
-	value *T
-	err   error
-	until time.Time
+	definitions *answers[definition] // of one group: IAM knows no single definitions
+	services    *answers[service]    // grouped by the ARN of their cluster
 }
 
 var _ asker = (*cloud)(nil)
 
 func newCloud(api *ecsAPI, logger *slog.Logger) *cloud {
 	return &cloud{
-		api: api, logger: logger,
-		definitions: map[string]answered[definition]{}, services: map[string]answered[service]{}, refused: map[string]bool{},
+		definitions: newAnswers(&answers[definition]{find: api.definition, together: 1, most: maxAnswers, age: definitionAge, lasting: true, logger: logger}),
+		services:    newAnswers(&answers[service]{find: api.named, together: servicesAtOnce, most: maxAnswers, age: serviceAge, logger: logger}),
 	}
 }
 
 func (c *cloud) definition(ctx context.Context, arn string) (*definition, error) {
-	return remember(ctx, c, c.definitions, maxDefinitions, arn, func(ctx context.Context) (*definition, time.Duration, error) {
-		out, err := ask(ctx, c.api, readDefinitions, "ecs:DescribeTaskDefinition", "task definition "+lastPart(arn),
-			c.api.client.DescribeTaskDefinition, &awsecs.DescribeTaskDefinitionInput{
-				TaskDefinition: &arn, Include: []types.TaskDefinitionField{types.TaskDefinitionFieldTags},
-			})
-		if err != nil {
-			return nil, 0, err
-		}
-		d := definitionOf(out.TaskDefinition)
-		d.Tags = tagsOf(out.Tags)
-		return d, definitionAge, nil
-	})
+	return c.definitions.get(ctx, "", arn)
 }
 
 func (c *cloud) service(ctx context.Context, cluster, name string) (*service, error) {
-	return remember(ctx, c, c.services, maxDefinitions, cluster+" "+name, func(ctx context.Context) (*service, time.Duration, error) {
-		list, err := c.api.services(ctx, cluster, []string{name})
-		if err != nil {
-			return nil, 0, err
-		}
-		if len(list) == 0 {
-			return nil, serviceAge, nil
-		}
-		return &list[0], serviceAge, nil
-	})
+	return c.services.get(ctx, cluster, name)
+}
+
+// definition asks for one task definition.
+func (a *ecsAPI) definition(ctx context.Context, _ string, arns []string) (map[string]*definition, error) {
+	out, err := ask(ctx, a, readDefinitions, "ecs:DescribeTaskDefinition", "task definition "+lastPart(arns[0]), a.client.DescribeTaskDefinition,
+		&awsecs.DescribeTaskDefinitionInput{TaskDefinition: &arns[0], Include: []types.TaskDefinitionField{types.TaskDefinitionFieldTags}})
+	if err != nil {
+		return nil, err
+	}
+	d := definitionOf(out.TaskDefinition)
+	d.Tags = tagsOf(out.Tags)
+	return map[string]*definition{arns[0]: d}, nil
+}
+
+// named asks for services by their names.
+func (a *ecsAPI) named(ctx context.Context, cluster string, names []string) (map[string]*service, error) {
+	list, err := a.services(ctx, cluster, names)
+	if err != nil {
+		return nil, err
+	}
+	found := make(map[string]*service, len(list))
+	for i := range list {
+		found[list[i].Name] = &list[i]
+	}
+	return found, nil
 }
 
 // services asks for at most ten services of a cluster. What ECS does not know is left out.
@@ -91,57 +79,6 @@ func (a *ecsAPI) services(ctx context.Context, cluster string, names []string) (
 		list = append(list, describedService(&out.Services[i]))
 	}
 	return list, nil
-}
-
-// remember returns what is known under a key, or asks for it: once for all who ask at the same time, and for no
-// longer than the caller's ctx. A call that is not allowed is told once and not made again for a while.
-func remember[T any](ctx context.Context, c *cloud, known map[string]answered[T], most int, key string, find func(context.Context) (*T, time.Duration, error)) (*T, error) {
-	c.mu.Lock()
-	a, ok := known[key]
-	c.mu.Unlock()
-	if ok && time.Now().Before(a.until) {
-		return a.value, a.err
-	}
-	found := c.flight.DoChan(fmt.Sprintf("%T %s", known, key), func() (any, error) {
-		value, age, err := find(ctx)
-		if err != nil {
-			age = c.failed(err)
-		}
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if age > 0 {
-			if len(known) >= most {
-				clear(known) // rare, and all of it can be asked again
-			}
-			known[key] = answered[T]{value, err, time.Now().Add(age)}
-		}
-		return value, err
-	})
-	select {
-	case result := <-found:
-		value, _ := result.Val.(*T)
-		return value, result.Err
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-// failed returns for how long an error holds.
-func (c *cloud) failed(err error) time.Duration {
-	if !denied(err) {
-		if _, is := asRefusal(err); is {
-			return silentFor
-		}
-		return 0
-	}
-	c.mu.Lock()
-	told := c.refused[err.Error()]
-	c.refused[err.Error()] = true
-	c.mu.Unlock()
-	if !told {
-		c.logger.Warn("ends of tasks are told with less evidence", "err", err)
-	}
-	return deniedFor
 }
 
 func definitionOf(d *types.TaskDefinition) *definition {

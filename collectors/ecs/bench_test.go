@@ -3,11 +3,15 @@ package ecs
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
+	"github.com/bellbuoy/bellbuoy/collectors/collectortest"
 	"github.com/bellbuoy/bellbuoy/e2e/awsfake"
 	"github.com/bellbuoy/bellbuoy/internal/bus/bustest"
 )
@@ -46,5 +50,47 @@ func BenchmarkIntake(b *testing.B) {
 			cancel()
 			require.NoError(b, <-done)
 		})
+	}
+}
+
+// BenchmarkAsk is what 10,000 stops of 50 services ask, by as many at once as a collector handles, behind the
+// documented limits: calls for all of them, and how long they wait.
+func BenchmarkAsk(b *testing.B) {
+	environment(b)
+	const stops, services, atOnce = 10_000, 50, 80
+	for b.Loop() {
+		fake := awsfake.Start(b, awsfake.Options{Buckets: true})
+		definitions := make([]string, services)
+		for i := range definitions {
+			name := fmt.Sprint("web-", i)
+			d := fake.PutDefinition(types.TaskDefinition{Family: &name, ContainerDefinitions: []types.ContainerDefinition{{Name: &name, Image: &name}}})
+			fake.PutService("prod", types.Service{ServiceName: &name, TaskDefinition: d.TaskDefinitionArn})
+			definitions[i] = *d.TaskDefinitionArn
+		}
+		cfg := DefaultConfig()
+		cfg.QueueURL, cfg.Endpoint = fake.CreateQueue("events", nil).URL, fake.URL
+		c, err := New(cfg, Deps{Site: "test", Node: "node", Publisher: &collectortest.Stream{}, AWS: loader(b)})
+		require.NoError(b, err)
+		asker := newCloud(c.api(), discard())
+		var unknown atomic.Int64
+		var group errgroup.Group
+		group.SetLimit(atOnce)
+		for i := range stops {
+			group.Go(func() error {
+				ctx, cancel := context.WithTimeout(b.Context(), askBound)
+				defer cancel()
+				_, err := asker.definition(ctx, definitions[i%services])
+				s, err2 := asker.service(ctx, testCluster, fmt.Sprint("web-", i%services))
+				if err != nil || err2 != nil || s == nil {
+					unknown.Add(1)
+				}
+				return nil
+			})
+		}
+		require.NoError(b, group.Wait())
+		b.ReportMetric(float64(fake.Count("ecs:DescribeTaskDefinition")), "definition-calls")
+		b.ReportMetric(float64(fake.Count("ecs:DescribeServices")), "service-calls")
+		b.ReportMetric(float64(fake.Throttled()), "throttled")
+		b.ReportMetric(float64(unknown.Load()), "unknown")
 	}
 }
