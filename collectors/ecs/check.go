@@ -40,7 +40,8 @@ func (c Config) Check(ctx context.Context, loader *awsclient.Loader) (warnings [
 	client := c.sqsClient(loaded)
 	warnings, problems := c.inspect(ctx, client)
 	problems = append(problems, c.tryRights(ctx, client)...)
-	problems = append(problems, c.tryLooks(ctx, awsecs.NewFromConfig(loaded, func(o *awsecs.Options) { o.RetryMaxAttempts = 2 }))...)
+	lookWarnings, lookProblems := c.tryLooks(ctx, awsecs.NewFromConfig(loaded, func(o *awsecs.Options) { o.RetryMaxAttempts = 2 }))
+	warnings, problems = append(warnings, lookWarnings...), append(problems, lookProblems...)
 	if w := keysInContainer(ctx, loaded.Credentials); w != "" {
 		warnings = append(warnings, w)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bellbuoy/bellbuoy/e2e/awsfake"
+	"github.com/bellbuoy/bellbuoy/e2e/awsproxy"
 	"github.com/bellbuoy/bellbuoy/internal/awsclient"
 )
 
@@ -88,6 +89,44 @@ func TestCheckNamesEveryMissingRight(t *testing.T) {
 	}
 	_, err := c.Check(t.Context(), loader(t))
 	assert.Len(t, strings.Split(err.Error(), "\n"), 4+len(looks), "all at once: %v", err)
+}
+
+// A policy may be limited to some clusters.
+func TestCheckTriesEachCluster(t *testing.T) {
+	environment(t)
+	fake := awsfake.Start(t, awsfake.Options{})
+	proxy := awsproxy.Start(t, fake.URL)
+	q := fake.CreateQueue("events", map[string]string{"MessageRetentionPeriod": "1209600"})
+	require.NoError(t, q.SetAttributes(map[string]string{"Policy": letsIn("events.amazonaws.com", q.ARN, ruleARN)}))
+	c := DefaultConfig()
+	c.QueueURL, c.Endpoint = q.URL, proxy.URL
+	c = c.WithAWS(awsclient.Config{})
+	arns := []string{fake.PutCluster("prod"), fake.PutCluster("stage")}
+	tried := func() map[string]bool {
+		seen := map[string]bool{}
+		for _, call := range proxy.Calls() {
+			if call.Operation == "ecs:ListServices" {
+				seen[call.Cluster] = true
+			}
+		}
+		return seen
+	}
+	warnings, err := c.Check(t.Context(), loader(t))
+	require.NoError(t, err)
+	assert.Empty(t, warnings)
+	assert.Len(t, tried(), 2, "all that are listed, and not one that need not be allowed: %v", tried())
+
+	c.Clusters = []string{"prod", arns[1], "prdo"}
+	warnings, err = c.Check(t.Context(), loader(t))
+	require.NoError(t, err)
+	require.Len(t, warnings, 1)
+	assert.Contains(t, warnings[0], "no cluster prdo in eu-west-1 of account 123456789012")
+
+	c.Clusters = c.Clusters[:2]
+	proxy.Add(awsproxy.Rule{Op: "ecs:DescribeServices", Skip: 1, Fault: awsproxy.Denied})
+	_, err = c.Check(t.Context(), loader(t))
+	require.ErrorContains(t, err, "allow ecs:DescribeServices on cluster stage to the identity in use")
+	assert.NotContains(t, err.Error(), "cluster prod")
 }
 
 func TestCheckOfAQueueThatIsGone(t *testing.T) {
