@@ -73,6 +73,7 @@ func loadBase(maxBackoff time.Duration) (aws.Config, error) {
 	if err != nil {
 		return aws.Config{}, fault.At("", "read the AWS environment and shared config files: %v", err)
 	}
+	cfg.HTTPClient = &steady{cfg.HTTPClient} // not before: AWS_CA_BUNDLE needs the SDK's own type
 	return cfg, nil
 }
 
