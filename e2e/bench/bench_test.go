@@ -27,12 +27,12 @@ func TestShort(t *testing.T) {
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 	var figures map[string]*float64
 	require.NoError(t, json.Unmarshal([]byte(lines[len(lines)-1]), &figures), out.String())
-	assert.Len(t, figures, 12)
+	assert.Len(t, figures, 19)
 	for _, name := range []string{"rate_ratio", "cpu_ratio", "durable_ratio", "p99_ms_at_10k", "translate_ratio"} {
 		require.NotNil(t, figures[name], out.String())
 		assert.Positive(t, *figures[name], name)
 	}
-	for _, name := range []string{"idle_cpu_ms_min", "idle_calls_min", "mib_per_1000"} {
+	for _, name := range []string{"idle_cpu_ms_min", "idle_calls_min", "mib_per_1000", "ecs_events_s", "ecs_strict_events_s", "classify_us", "reconcile_s", "reconcile_throttled"} {
 		assert.NotNil(t, figures[name], name)
 	}
 	assert.Nil(t, figures["docker_p99_ms"], "-short leaves Docker out")

@@ -37,6 +37,13 @@ func newFigures() figures {
 		{name: "idle_calls_min", mark: 30},
 		{name: "snapshot_ms", mark: 2000},
 		{name: "mib_per_1000", mark: 4},
+		{name: "ecs_events_s", mark: 10_000, atLeast: true},
+		{name: "ecs_cpu_s_m", mark: 150},
+		{name: "ecs_strict_events_s", mark: 1000, atLeast: true},
+		{name: "classify_us", mark: 10},
+		{name: "reconcile_s", mark: 40},
+		{name: "reconcile_calls", mark: 300},
+		{name: "reconcile_throttled", mark: 0},
 	}
 }
 
@@ -64,7 +71,7 @@ func (f figures) print(out io.Writer) {
 				verdict = "met"
 			}
 		}
-		fmt.Fprintf(out, "%-15s %10s   mark %s %-4g %s\n", g.name, value, sign, g.mark, verdict)
+		fmt.Fprintf(out, "%-19s %10s   mark %s %-5g %s\n", g.name, value, sign, g.mark, verdict)
 		members[i] = fmt.Sprintf("%q:%s", g.name, value)
 	}
 	fmt.Fprintf(out, "{%s}\n", strings.Join(members, ","))

@@ -40,10 +40,12 @@ const (
 	partTranslate = "translate"
 	partWatched   = "watched"
 	partSnapshot  = "snapshot"
+	// The collector of ECS.
+	partECS = "ecs"
 )
 
 func allParts() []string {
-	return []string{partPath, partDurable, partTranslate, partSteady, partWatched, partIdle, partDocker, partSnapshot}
+	return []string{partPath, partDurable, partTranslate, partSteady, partWatched, partECS, partIdle, partDocker, partSnapshot}
 }
 
 // options are the flags and what follows from them.
@@ -61,6 +63,8 @@ type options struct {
 	// many containers are watched, most for the memory, and alone is how long nothing happens to them.
 	many, most int
 	alone      time.Duration
+	// received state changes come through a queue of ECS, and so many clusters are compared.
+	received, compared int
 }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -88,7 +92,7 @@ func run(args []string, out, errOut io.Writer) int {
 // roles are what a copy of this program does as a child.
 func roles() map[string]func(context.Context, []string, io.Writer) error {
 	return map[string]func(context.Context, []string, io.Writer) error{
-		stubRole: serveStub, carryRole: carry, standInRole: serveStandIn, watchRole: serveWatch,
+		stubRole: serveStub, carryRole: carry, standInRole: serveStandIn, watchRole: serveWatch, awsRole: serveAWS,
 	}
 }
 
@@ -114,7 +118,7 @@ func measure(ctx context.Context, args []string, out io.Writer) (err error) {
 		}
 		defer pprof.StopCPUProfile()
 	}
-	for _, part := range []func(context.Context) error{b.contests, b.steady, b.watched, b.program} {
+	for _, part := range []func(context.Context) error{b.contests, b.steady, b.watched, b.ecs, b.program} {
 		if err := part(ctx); err != nil {
 			return err
 		}
@@ -127,7 +131,7 @@ func measure(ctx context.Context, args []string, out io.Writer) (err error) {
 func parse(args []string, out io.Writer) (options, error) {
 	o := options{
 		events: 100_000, synced: 6000, grouped: 60_000, during: 20 * time.Second, settle: 10 * time.Second, kills: 50,
-		many: manyContainers, most: mostContainers, alone: time.Minute,
+		many: manyContainers, most: mostContainers, alone: time.Minute, received: 60_000, compared: lookClusters,
 	}
 	only := ""
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
@@ -144,7 +148,8 @@ func parse(args []string, out io.Writer) (options, error) {
 		o.rounds, o.events, o.synced, o.grouped = 1, 3000, 100, 1000
 		o.during, o.settle, o.kills = 300*time.Millisecond, time.Second, 3
 		o.many, o.most, o.alone = 20, 40, time.Second
-		parts = parts[:5]
+		o.received, o.compared = 1200, 1
+		parts = parts[:6]
 	}
 	if only != "" {
 		parts = strings.Split(only, ",")
