@@ -199,6 +199,9 @@ func (l *Link) started(ctx context.Context) bool {
 	if tell {
 		e := l.event(event.CollectorStarted, time.Now(), stamp(time.Now()))
 		e.Data.Message = fmt.Sprintf("collector %s watches %d %s of %d workloads", l.name, s.Containers, l.unit(), s.Workloads)
+		if l.runtime == event.ECS { // they are counted by a comparison, which comes later
+			e.Data.Message = fmt.Sprintf("collector %s watches %s", l.name, s.Engine)
+		}
 		l.tell(ctx, e)
 	}
 	return s.Connected

@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -179,8 +180,8 @@ func (w *wiring) greeting(ctx context.Context) string {
 
 func seen(s collectors.Status) string {
 	switch {
-	case s.Runtime == event.ECS && s.Connected:
-		return fmt.Sprintf("%s, %s, %s\n", s.Engine, count(s.Containers, "task"), count(s.Workloads, "workload"))
+	case s.Runtime == event.ECS && s.Connected: // what runs there is counted by the first comparison, which comes later
+		return s.Engine + ": its events are read\n"
 	case !s.Connected:
 		return fmt.Sprintf("%s: not seen yet: %v\n", title(cmp.Or(s.Engine, string(s.Runtime))), s.LastError)
 	}
@@ -213,7 +214,11 @@ func toldWhere(r Rule) string {
 
 func (w *wiring) next() string {
 	var b strings.Builder
-	b.WriteString("next: docker run --rm busybox sh -c 'echo boom; exit 3'    bellbuoy tail --since 5m    bellbuoy drill crash\n")
+	if w.onlyECS() {
+		b.WriteString("next: bellbuoy tail --since 5m\n")
+	} else {
+		b.WriteString("next: docker run --rm busybox sh -c 'echo boom; exit 3'    bellbuoy tail --since 5m    bellbuoy drill crash\n")
+	}
 	if w.stream.server != nil {
 		fmt.Fprintf(&b, "stream: %s, subjects %s>\n", cmp.Or(w.stream.server.ClientURL(), "in this process only"), event.SubjectPrefix)
 	}
@@ -221,6 +226,12 @@ func (w *wiring) next() string {
 		fmt.Fprintf(&b, "health: http://%s/readyz?verbose    Ctrl-C ends\n\n", w.listener.Addr())
 	}
 	return b.String()
+}
+
+// onlyECS says that nothing of this host is watched.
+func (w *wiring) onlyECS() bool {
+	all := w.watched()
+	return len(all) > 0 && !slices.ContainsFunc(all, func(s collectors.Status) bool { return s.Runtime != event.ECS })
 }
 
 // play publishes the recording with its own times, under ids of now and marked as a drill, then waits for
