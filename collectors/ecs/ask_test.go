@@ -12,6 +12,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -25,7 +27,8 @@ import (
 type questioner struct {
 	*socketed
 	*cloud
-	log *logged
+	metrics *apiMetrics
+	log     *logged
 }
 
 // logged is a log that may be read while it is written.
@@ -54,6 +57,7 @@ func newQuestioner(t *testing.T, change ...func(*Config)) *questioner {
 	}
 	c, err := New(q.cfg, q.deps)
 	require.NoError(t, err)
+	q.metrics = c.apiMetrics
 	q.cloud = newCloud(c.api(), slog.New(slog.NewTextHandler(q.log, nil)))
 	return q
 }
@@ -214,7 +218,14 @@ func TestThrottledStopsWaitNoLongerThanTheirBound(t *testing.T) {
 	}
 	all.Wait()
 	assert.Less(t, time.Since(begun), askBound+2*time.Second)
-	assert.LessOrEqual(t, q.proxy.Count("ecs:*"), 60, "what is on its way when AWS begins to throttle, and a few")
+	calls := q.proxy.Count("ecs:*")
+	assert.LessOrEqual(t, calls, 60, "what is on its way when AWS begins to throttle, and a few")
+	counted := func(c *prometheus.CounterVec, labels ...string) float64 {
+		return testutil.ToFloat64(c.WithLabelValues(labels...))
+	}
+	const action = "ecs:DescribeTaskDefinition"
+	assert.InDelta(t, q.proxy.Count(action), counted(q.metrics.calls, "ecs", action), 0)
+	assert.InDelta(t, q.proxy.Count(action), counted(q.metrics.refusals, "ecs", action, reasonThrottled), 0)
 	rule.Off()
 	require.Eventually(t, func() bool {
 		_, _, err := q.stop(t.Context(), q.put("late"), "late")
