@@ -36,24 +36,28 @@ func (r *reconciler) listClusters(ctx context.Context) ([]string, error) {
 		}
 		return list, nil
 	}
-	var list []string
-	in := &awsecs.ListClustersInput{MaxResults: aws.Int32(perPage)}
-	for {
-		out, err := ask(ctx, r.api, readClusters, "ecs:ListClusters", "the account", r.api.client.ListClusters, in)
-		if err != nil {
-			return list, err
-		}
-		list = append(list, out.ClusterArns...)
-		if in.NextToken = out.NextToken; in.NextToken == nil {
-			break
-		}
-	}
+	list, err := r.api.clusters(ctx)
 	for _, cluster := range r.machine.clusters() {
 		if a := splitARN(cluster); a.region == r.region && a.account == r.account && !slices.Contains(list, cluster) {
 			list = append(list, cluster)
 		}
 	}
-	return list, nil
+	return list, err
+}
+
+// clusters returns the ARNs of all clusters, or of those that were listed before an error.
+func (a *ecsAPI) clusters(ctx context.Context) (list []string, err error) {
+	in := &awsecs.ListClustersInput{MaxResults: aws.Int32(perPage)}
+	for {
+		out, err := ask(ctx, a, readClusters, "ecs:ListClusters", "the account", a.client.ListClusters, in)
+		if err != nil {
+			return list, err
+		}
+		list = append(list, out.ClusterArns...)
+		if in.NextToken = out.NextToken; in.NextToken == nil {
+			return list, nil
+		}
+	}
 }
 
 // run compares the tasks of the cluster, then its services.

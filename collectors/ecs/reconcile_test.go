@@ -257,6 +257,17 @@ func TestDeniedClusterIsNamed(t *testing.T) {
 	assert.Equal(t, 2, f.told)
 }
 
+func TestKnownClustersAreComparedThoughNoneMayBeListed(t *testing.T) {
+	l := newLooker(t)
+	tasks := l.tasks("web", 2)
+	l.tell(t, tasks...)
+	l.aws.Stop(aws.ToString(tasks[0].TaskArn), crashed)
+	l.proxy.Add(awsproxy.Rule{Op: "ecs:ListClusters", Fault: awsproxy.Denied})
+	f, err := l.r.look(t.Context(), time.Time{})
+	require.ErrorContains(t, err, "allow ecs:ListClusters on the account")
+	assert.Equal(t, 1, f.told)
+}
+
 func TestSilentQueueIsToldOnce(t *testing.T) {
 	l := newLooker(t)
 	now := time.Now()
