@@ -198,7 +198,7 @@ func (l *Link) started(ctx context.Context) bool {
 	l.mu.Unlock()
 	if tell {
 		e := l.event(event.CollectorStarted, time.Now(), stamp(time.Now()))
-		e.Data.Message = fmt.Sprintf("collector %s watches %d %s of %d workloads", l.name, s.Containers, l.unit(), s.Workloads)
+		e.Data.Message = fmt.Sprintf("collector %s watches %d containers of %d workloads", l.name, s.Containers, s.Workloads)
 		if l.runtime == event.ECS { // they are counted by a comparison, which comes later
 			e.Data.Message = fmt.Sprintf("collector %s watches %s", l.name, s.Engine)
 		}

@@ -251,7 +251,7 @@ func mutants() []mutant {
 			"intake.go", "\t\tin.settleAll(work, messages)\n\t\tin.remove(ctx, those(messages, outcomeSettled))", "\t\tin.remove(ctx, messages)\n\t\tin.settleAll(work, messages)",
 		}}, storm},
 		{"identity from the envelope", []edit{
-			{"translate_task.go", "\tif t.Version == 0 {\n\t\tf.event.ID", "\tif f.event.ID = event.NewID(r.ID); t.Version == 0 {\n\t\tf.event.ID"},
+			{"translate_task.go", "\tf.event.Data.Account = cmp.Or", "\tf.event.ID = event.NewID(r.ID)\n\tf.event.Data.Account = cmp.Or"},
 			{"step.go", "repeated := r.sees(t.Version) ||", "repeated := false && r.sees(t.Version) ||"},
 		}, storm},
 		{"no gate", []edit{{"intake.go", "|| !in.gate.shut() {", "|| true {"}}, gate},

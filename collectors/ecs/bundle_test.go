@@ -17,13 +17,13 @@ import (
 func TestBundles(t *testing.T) {
 	t.Parallel()
 	plain := string(bytes.SplitN(fixture(t, "stops.ndjson"), []byte("\n"), 2)[0])
-	quoted := string(must(json.Marshal(plain)))
+	quoted := jsonOf(t, plain)
 	sns := `{"Type":"Notification","TopicArn":"arn:aws:sns:eu-west-1:123456789012:t","Message":` + quoted + `}`
 	var indented bytes.Buffer
 	require.NoError(t, json.Indent(&indented, []byte(plain), "", "  "))
 	for name, text := range map[string]string{
 		"a function behind a topic": `{"Records":[{"EventSource":"aws:sns","Sns":` + sns + `}]}`,
-		"a function, queue, topic":  `{"Records":[{"messageId":"1","body":` + string(must(json.Marshal(sns))) + `}]}`,
+		"a function, queue, topic":  `{"Records":[{"messageId":"1","body":` + jsonOf(t, sns) + `}]}`,
 		"filter-log-events":         `{"events":[{"logStreamName":"x","timestamp":1,"message":` + quoted + `}]}`,
 		"a query of logs":           `{"results":[[{"field":"@timestamp","value":"x"},{"field":"@message","value":` + quoted + `},{"field":"@ptr","value":"y"}]],"status":"Complete"}`,
 		"a structured log":          `{"level":"INFO","message":` + plain + `}`,
@@ -92,8 +92,8 @@ func TestOverridesDoNotLeaveWithOthers(t *testing.T) {
 	t.Parallel()
 	overrides := `{"Overrides":{"ContainerOverrides":[{"Name":"app","Command":["` + secret + `"],"Environment":[{"Name":"A","Value":"` + secret + `]\""}]}]},"StoppedReason":"kept"}`
 	require.True(t, json.Valid([]byte(overrides)))
-	text := string(must(json.Marshal(overrides)))
-	twice := string(must(json.Marshal(`{"inner":` + text + `}`)))
+	text := jsonOf(t, overrides)
+	twice := jsonOf(t, `{"inner":`+text+`}`)
 	for name, detail := range map[string]string{
 		"as it is": overrides, "in a text": `{"cause":` + text + `}`, "in a text in a text": `{"input":` + twice + `}`, "as the summary": `{"Cause":` + text + `}`,
 		"of old": `{"overrides":{"containerOverrides":[{"environment":[{"name":"A","value":"` + secret + `"}],"command":["` + secret + `"]}]},"why":"kept"}`,
@@ -140,7 +140,7 @@ func FuzzTranslate(f *testing.F) {
 	f.Add("aws.states", "x", "input", `"cause":7`)
 	f.Fuzz(func(t *testing.T, source, detailType, name, rest string) {
 		override := `{"containerOverrides":[{"environment":[{"name":"A","value":"` + secret + `"}],"command":["` + secret + `"]}]}`
-		quote := func(s string) string { return string(must(json.Marshal(s))) }
+		quote := func(s string) string { return jsonOf(t, s) }
 		detail := `{"taskArn":"` + arnOfTask + `",` + quote(name) + `:` + override + `,` + quote(name+"2") + `:` + quote(override)
 		if json.Valid([]byte("{" + rest + "}")) {
 			detail += "," + rest

@@ -150,3 +150,21 @@ func TestTasksThatAreCut(t *testing.T) {
 		assert.Equal(t, time.Date(2026, 11, 3, 2, 2, 6, 0, time.UTC), f.event.Time, name)
 	}
 }
+
+// A copy of a record without a version has an envelope and a time of its own, and is the same all the same.
+func TestCopiesWithoutAVersionAreTheSame(t *testing.T) {
+	t.Parallel()
+	read := reader(origin{Site: "test"}, time.Now)
+	id := func(envelope, at, detail string) string {
+		f, err := read([]byte(`{"id":"` + envelope + `","detail-type":"ECS Task State Change","source":"aws.ecs","time":"` + at + `","detail":` + detail + `}`))
+		require.NoError(t, err)
+		require.NotNil(t, f.task)
+		assert.False(t, f.event.Time.IsZero())
+		return f.event.ID
+	}
+	const arn = `{"taskArn":"arn:aws:ecs:eu-west-1:123456789012:task/prod/1","desiredStatus":"RUNNING",`
+	running := arn + `"lastStatus":"RUNNING","createdAt":"2026-11-03T02:00:00Z"}`
+	assert.Equal(t, id("a", "2026-11-03T02:00:30Z", running), id("b", "2026-11-03T02:09:00Z", running))
+	assert.NotEqual(t, id("a", "2026-11-03T02:00:30Z", running), id("a", "2026-11-03T02:00:30Z", arn+`"lastStatus":"PENDING","createdAt":"2026-11-03T02:00:00Z"}`))
+	id("c", "2026-11-03T02:00:30Z", arn+`"lastStatus":"PENDING"}`)
+}

@@ -3,6 +3,7 @@ package ecs
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -79,7 +80,7 @@ func unwrap(body []byte, wraps int) (record, error) {
 	case e.Type == "Notification" && e.Message != "":
 		return unwrap([]byte(e.Message), wraps+1)
 	case e.Type == "SubscriptionConfirmation":
-		return record{}, undecodable("a topic asks to confirm its subscription (%s); confirm it, or let AWS do so: subscribe as the queue's account", e.TopicARN)
+		return record{}, undecodable("a topic asks to confirm its subscription (%s); confirm it, or let AWS do so: subscribe as the queue's account", inShort(e.TopicARN))
 	case e.MessageID != "" && e.Body != "":
 		return unwrap([]byte(e.Body), wraps+1)
 	case e.TaskARN != "" || e.Cluster != "" || e.Instance != "" || e.Event != "":
@@ -121,12 +122,12 @@ func whyNot(body []byte, err error) error {
 	if asSemantic(err, &e) && e.JSONPointer != "" {
 		return fmt.Errorf("%s is not what it is in an event of EventBridge", strings.TrimPrefix(string(e.JSONPointer), "/"))
 	}
-	return fmt.Errorf("not an event of EventBridge")
+	return errors.New("not an event of EventBridge")
 }
 
 func (e *envelope) record(raw []byte) (record, error) {
 	if len(e.Detail) == 0 || e.Detail[0] != '{' {
-		return record{}, undecodable("%s without a detail", e.DetailType)
+		return record{}, undecodable("%s without a detail", inShort(e.DetailType))
 	}
 	return record{
 		ID: e.ID, DetailType: e.DetailType, Source: e.Source, Account: e.Account, Region: e.Region,

@@ -113,14 +113,14 @@ func TestOthers(t *testing.T) {
 func TestWrappings(t *testing.T) {
 	t.Parallel()
 	plain := bytes.SplitN(fixture(t, "stops.ndjson"), []byte("\n"), 2)[0]
-	quoted := string(must(json.Marshal(string(plain))))
-	sns := `{"Type":"Notification","MessageId":"1","TopicArn":"arn:aws:sns:eu-west-1:123456789012:t","Message":` + quoted + `}`
+	body := jsonOf(t, string(plain))
+	sns := `{"Type":"Notification","MessageId":"1","TopicArn":"arn:aws:sns:eu-west-1:123456789012:t","Message":` + body + `}`
 	want, err := decodeRecord(plain)
 	require.NoError(t, err)
 	for name, body := range map[string]string{
 		"plain": string(plain), "spaces and a mark": "\ufeff \n" + string(plain) + "\n", "topic": sns,
-		"pipe": "[" + string(plain) + "]", "pipe from a queue": `[{"messageId":"1","body":` + quoted + `}]`,
-		"pipe from a queue behind a topic": `[{"messageId":"1","body":` + string(must(json.Marshal(sns))) + `}]`,
+		"pipe": "[" + string(plain) + "]", "pipe from a queue": `[{"messageId":"1","body":` + body + `}]`,
+		"pipe from a queue behind a topic": `[{"messageId":"1","body":` + jsonOf(t, sns) + `}]`,
 	} {
 		got, err := decodeRecord([]byte(body))
 		require.NoError(t, err, name)
@@ -129,7 +129,7 @@ func TestWrappings(t *testing.T) {
 		assert.True(t, Recorded([]byte(body)), name)
 	}
 	for name, text := range map[string]string{
-		"a function's": `{"Records":[{"messageId":"1","body":` + quoted + `}]}`, "receive-message": `{"Messages":[{"MessageId":"1","Body":` + quoted + `}]}`,
+		"a function's": `{"Records":[{"messageId":"1","body":` + body + `}]}`, "receive-message": `{"Messages":[{"MessageId":"1","Body":` + body + `}]}`,
 		"events": `{"events":[` + string(plain) + `]}`, "an array": "[" + string(plain) + "," + string(plain) + "]",
 	} {
 		results, err := Replay(t.Context(), strings.NewReader(text), ReplayOptions{Site: "test"})
@@ -140,11 +140,12 @@ func TestWrappings(t *testing.T) {
 	}
 }
 
-func must[T any](v T, err error) T {
-	if err != nil {
-		panic(err)
-	}
-	return v
+// jsonOf is a value as JSON.
+func jsonOf(t testing.TB, v any) string {
+	t.Helper()
+	b, err := json.Marshal(v)
+	require.NoError(t, err)
+	return string(b)
 }
 
 func TestPoison(t *testing.T) {

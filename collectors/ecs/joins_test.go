@@ -318,7 +318,7 @@ func TestKeysOfTheOldAndTheNewForm(t *testing.T) {
 	assert.Equal(t, "t.eu-west-1.123456789012.prod.0f9de17a-a465-4e1b-8b0d-2b9d1c0f1c11", taskKey(testCluster, old))
 	assert.Equal(t, "t._._.x.x", taskKey("", "x"))
 	assert.Equal(t, "w.eu-west-1.123456789012.prod.s.a=2Fb", workloadKey(testCluster, "a/b", "x"))
-	assert.Equal(t, testCluster, clusterOf(testHost, ""))
+	assert.Equal(t, testCluster, clusterIn(testHost))
 }
 
 // Records without a version go by the order of the words, and an end is told once.
@@ -345,4 +345,28 @@ func TestNearMissesForAReplay(t *testing.T) {
 		}))
 	}
 	assert.NotEmpty(t, near)
+}
+
+// A warning that comes before any task can have ended by it costs no look at all that is saved; one that comes late
+// amends what was told.
+func TestSpotWarningsOfStrangersAreCheap(t *testing.T) {
+	t.Parallel()
+	store := &countingStore{Store: newMemoryStore()}
+	m := newMachine(machineOptions{Store: store, Table: cause.ECS()})
+	tell := func(context.Context, out) error { return nil }
+	require.NoError(t, m.handle(t.Context(), noted(note{EC2: "i-0stranger", Spot: true, At: time.Now()}), tell))
+	assert.Zero(t, store.scans)
+	require.NoError(t, m.handle(t.Context(), noted(note{EC2: "i-0late", Spot: true, At: time.Now().Add(-time.Hour)}), tell))
+	assert.Equal(t, 1, store.scans)
+}
+
+// countingStore counts how often all that is saved is read.
+type countingStore struct {
+	Store
+	scans int
+}
+
+func (s *countingStore) Each(ctx context.Context, filter string, do func(string, []byte, uint64) error) error {
+	s.scans++
+	return s.Store.Each(ctx, filter, do)
 }

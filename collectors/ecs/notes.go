@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 )
 
 // learn notes the deployment and the revision that a task shows. It returns the deployment because of which
@@ -71,6 +72,10 @@ func (m *machine) weighDeployment(ctx context.Context, cluster, service, id stri
 	return update(ctx, m.shelf, workloadKey(cluster, service, ""), func(w *workload) bool { return w.weighed(id) })
 }
 
+// spotNotice is how long after its warning EC2 lets a Spot instance run, two minutes, with a margin. Most warnings are
+// about instances that run no task of ECS at all, and a look at all stops is dear.
+const spotNotice = time.Minute
+
 func (m *machine) notedHost(ctx context.Context, n *note, tell teller) error {
 	weigh := false
 	instance, ec2 := n.Host, n.EC2
@@ -94,7 +99,7 @@ func (m *machine) notedHost(ctx context.Context, n *note, tell teller) error {
 		}
 	}
 	if instance == "" {
-		if !weigh {
+		if !weigh || time.Since(n.At) < spotNotice { // no task has ended by it yet
 			return nil
 		}
 		if err := m.weigh(ctx, "", func(r *saved) bool { return r.EC2 == ec2 }, tell); err != nil {
@@ -109,7 +114,7 @@ func (m *machine) notedHost(ctx context.Context, n *note, tell teller) error {
 	if err := set(hostKey(instance), ec2); err != nil || !weigh {
 		return err
 	}
-	if err := m.weigh(ctx, clusterOf(instance, n.Cluster), func(r *saved) bool { return r.Instance == instance }, tell); err != nil {
+	if err := m.weigh(ctx, cmp.Or(clusterIn(instance), n.Cluster), func(r *saved) bool { return r.Instance == instance }, tell); err != nil {
 		return err
 	}
 	return update(ctx, m.shelf, hostKey(instance), (*host).weighed)
@@ -139,16 +144,6 @@ func (m *machine) inheritSpot(ctx context.Context, instance, ec2 string) error {
 		h.Spot, h.Weighed = spot, false
 		return true
 	})
-}
-
-// clusterOf is the cluster of a container instance; of an ARN of the old form only a note can tell it.
-func clusterOf(instance, otherwise string) string {
-	a := splitARN(instance)
-	if name, _, found := strings.Cut(a.rest, "/"); found {
-		prefix, _, _ := strings.Cut(instance, ":container-instance/")
-		return prefix + ":cluster/" + name
-	}
-	return otherwise
 }
 
 // notedRequest notes who asked a task to stop. Its end may have been told before.

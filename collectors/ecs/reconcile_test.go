@@ -230,6 +230,31 @@ func TestServiceBelowItsNumberIsToldOnce(t *testing.T) {
 	assert.Len(t, told(), 2, "it is being deployed")
 }
 
+// What is known of a service is written again before the bucket lets it go, and a count that begins anew repeats
+// no identity.
+func TestShortfallOutlivesTheBucket(t *testing.T) {
+	l := newLooker(t)
+	d := l.family("pay")
+	l.aws.PutService("prod", types.Service{ServiceName: aws.String("pay"), TaskDefinition: d.TaskDefinitionArn, DesiredCount: 3, RunningCount: 1})
+	require.Equal(t, 1, l.look(t).told)
+	cluster := l.aws.ClusterARN("prod")
+	key := "s." + clusterKey(cluster) + ".pay"
+	old := time.Now().Add(-refreshAfter - time.Hour).Unix()
+	require.NoError(t, update(t.Context(), l.m.shelf, key, func(v *shortfall) bool { v.Saved = old; return true }))
+	assert.Zero(t, l.look(t).told)
+	kept, _, err := read[shortfall](t.Context(), l.m.shelf, key, 0)
+	require.NoError(t, err)
+	assert.Greater(t, kept.Saved, old)
+	assert.EqualValues(t, 1, kept.Count)
+
+	k := &look{reconciler: l.r, cluster: cluster}
+	id := func(saved int64) string {
+		return k.serviceEvent(&service{ARN: "arn:pay", Name: "pay"}, shortfall{true, 1, saved}).ID
+	}
+	assert.Equal(t, id(1_795_600_000), id(1_795_600_001))
+	assert.NotEqual(t, id(1_795_600_000), id(1_795_600_000+8*24*3600))
+}
+
 func TestLookOutlastsTrouble(t *testing.T) {
 	l := newLooker(t)
 	tasks := l.tasks("web", 120)

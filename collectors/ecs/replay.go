@@ -130,11 +130,9 @@ func (p *player) described(ctx context.Context, line int, text []byte) {
 		p.failed(line, errors.New("not a task of ECS: lastStatus is missing"))
 		return
 	}
-	f := factOf(d.task(), origin{Site: p.o.Site}, p.o.Observed)
-	if d.Version == 0 {
-		f.event.ID = event.NewID("ecs", d.ARN, d.LastStatus, d.DesiredStatus, stamp(f.event.Time))
-	}
-	f.event.Time = cmpTime(f.event.Time, time.Now().UTC())
+	t := d.task()
+	t.date(time.Now().UTC())
+	f := factOf(t, origin{Site: p.o.Site}, p.o.Observed)
 	p.apply(ctx, line, &f)
 }
 

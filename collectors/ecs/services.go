@@ -27,7 +27,8 @@ const (
 // shortfall is what is saved of a service that had fewer tasks than it wants.
 type shortfall struct {
 	Below bool  `json:"b,omitempty"`
-	Count int64 `json:"n,omitempty"` // how often that has changed
+	Count int64 `json:"n,omitempty"` // how often that has changed, since the bucket has it
+	Saved int64 `json:"z,omitempty"` // Unix seconds
 }
 
 // services tells which services have fewer tasks than they want, and which have all again. One that is being
@@ -70,13 +71,26 @@ func (l *look) weighService(ctx context.Context, s *service) error {
 	}
 	key := "s." + clusterKey(l.cluster) + "." + event.Token(s.Name)
 	known, _, err := read[shortfall](ctx, l.machine.shelf, key, fresh)
-	if err != nil || known.Below == below {
+	if err != nil {
 		return err
 	}
-	next := shortfall{below, known.Count + 1}
+	now := time.Now()
+	next := shortfall{below, known.Count + 1, now.Unix()}
+	switch {
+	case known.Below != below:
+	case below && now.Sub(time.Unix(known.Saved, 0)) > refreshAfter: // written again before the bucket lets it go
+		next.Count--
+		return l.saveShortfall(ctx, key, next)
+	default:
+		return nil
+	}
 	if err := l.tell(ctx, out{event: l.serviceEvent(s, next)}); err != nil {
 		return err
 	}
+	return l.saveShortfall(ctx, key, next)
+}
+
+func (l *look) saveShortfall(ctx context.Context, key string, next shortfall) error {
 	return update(ctx, l.machine.shelf, key, func(v *shortfall) bool {
 		changed := *v != next
 		*v = next
@@ -89,7 +103,8 @@ func (l *look) serviceEvent(s *service, now shortfall) event.Event {
 	a := splitARN(l.cluster)
 	labels := withTags(nil, s.Tags)
 	e := event.Event{
-		ID:     event.NewID("ecs", s.ARN, belowDesired, strconv.FormatInt(now.Count, 10)),
+		// The day, because the bucket forgets a count after a week and it begins anew.
+		ID:     event.NewID("ecs", s.ARN, belowDesired, strconv.FormatInt(now.Count, 10), time.Unix(now.Saved, 0).UTC().Format(time.DateOnly)),
 		Source: l.cluster, Type: event.ServiceUpdated, Subject: subject, PartitionKey: subject, Time: time.Now().UTC(), Severity: event.Info,
 		Data: event.Data{
 			Site: l.origin.Site, Runtime: event.ECS, Scope: lastPart(l.cluster), Account: a.account, Region: a.region,

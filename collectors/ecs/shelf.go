@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// shelf keeps what is saved of workloads and hosts at hand. It is safe for concurrent use.
+// shelf keeps what is saved of workloads, services and hosts at hand. It is safe for concurrent use.
 type shelf struct {
 	store Store
 
@@ -18,7 +18,7 @@ type shelf struct {
 }
 
 type shelved struct {
-	value    any // *workload or *host, never changed
+	value    any // of what is saved under the key, never changed
 	revision uint64
 	read     time.Time
 }

@@ -158,6 +158,17 @@ func splitARN(arn string) arnParts {
 	return arnParts{parts[3], parts[4], kind, rest}
 }
 
+// clusterIn is the cluster that an ARN of the long form names, such as arn:…:task/cluster/id; empty for one of the
+// old form.
+func clusterIn(arn string) string {
+	a := splitARN(arn)
+	name, _, long := strings.Cut(a.rest, "/")
+	if !long {
+		return ""
+	}
+	return strings.TrimSuffix(arn, a.kind+"/"+a.rest) + "cluster/" + name
+}
+
 // lastPart is what is behind the last slash.
 func lastPart(arn string) string { return arn[strings.LastIndexByte(arn, '/')+1:] }
 

@@ -149,14 +149,3 @@ func (r *record) resource(kind string) string {
 	}
 	return ""
 }
-
-// clusterOfService is the cluster of a service's ARN of the long form, arn:…:service/cluster/name.
-func clusterOfService(arn string) string {
-	a := splitARN(arn)
-	name, _, long := strings.Cut(a.rest, "/")
-	if !long {
-		return ""
-	}
-	prefix, _, _ := strings.Cut(arn, ":service/")
-	return prefix + ":cluster/" + name
-}

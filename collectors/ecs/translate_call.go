@@ -72,7 +72,7 @@ func translateCall(r *record, o origin) (fact, error) {
 	}
 	if task := d.Answer.Task.ARN; d.Event == "StopTask" && task != "" {
 		f.note = &note{
-			Task: task, Cluster: cmp.Or(d.Answer.Task.Cluster, clusterOfTask(task)), Requester: by,
+			Task: task, Cluster: cmp.Or(d.Answer.Task.Cluster, clusterIn(task)), Requester: by,
 			Reason: redact.Text(d.Request.Reason), At: f.event.Time,
 		}
 	}

@@ -53,7 +53,7 @@ func (d *tidings) at(r *record) time.Time {
 
 // told makes an event of tidings. resource is the ARN of what they are about; its identity has no version.
 func (r *record) told(o origin, t event.Type, d *tidings, resource string) event.Event {
-	cluster := cmp.Or(d.Cluster, clusterOfService(resource))
+	cluster := cmp.Or(d.Cluster, clusterIn(resource))
 	name := cmp.Or(lastPart(resource), lastPart(cluster), r.Source)
 	e := r.event(o, t, place{cluster, lastPart(cluster), name, ""})
 	e.ID = r.identity(resource, d.Event, stamp(cmpTime(d.Updated.time(), d.Created.time())), d.Deployment, d.Reason, d.Failure, d.TaskARN)
@@ -102,7 +102,7 @@ func translateDeployment(r *record, o origin) (fact, error) {
 	state := deploymentState(d.Event, d.Reason)
 	e.Data.Deployment = &event.Deployment{ID: d.Deployment, State: state, Event: d.Event, Level: d.Level, Reason: d.Reason}
 	f := fact{event: e}
-	if cluster := cmp.Or(d.Cluster, clusterOfService(service)); cluster != "" && service != "" {
+	if cluster := cmp.Or(d.Cluster, clusterIn(service)); cluster != "" && service != "" {
 		f.note = &note{Deployment: d.Deployment, Cluster: cluster, Service: lastPart(service), State: state, At: e.Time}
 	}
 	return f, nil
@@ -204,7 +204,7 @@ type word struct {
 	severity event.Severity
 }
 
-var tells = map[string]word{
+var eventNames = map[string]word{
 	"SERVICE_STEADY_STATE":                         {"has all the tasks that it wants", event.Info},
 	"TASKSET_STEADY_STATE":                         {"has a task set with all its tasks", event.Info},
 	"CAPACITY_PROVIDER_STEADY_STATE":               {"has all its tasks on its capacity providers", event.Info},
@@ -230,14 +230,14 @@ var tells = map[string]word{
 }
 
 func sentenceOf(name string) string {
-	if w, ok := tells[name]; ok {
+	if w, ok := eventNames[name]; ok {
 		return w.says
 	}
 	return "tells " + name
 }
 
 func severityOf(name, level string) event.Severity {
-	if w, ok := tells[name]; ok {
+	if w, ok := eventNames[name]; ok {
 		return w.severity
 	}
 	switch level {

@@ -30,28 +30,41 @@ func translateTask(r *record, o origin) (fact, error) {
 		return fact{}, errors.New("taskArn or lastStatus is missing")
 	}
 	t := d.task()
+	t.date(r.Time)
 	f := factOf(t, o, event.ObservedStream)
 	f.event.Data.Account = cmp.Or(f.event.Data.Account, r.Account)
 	f.event.Data.Native.TimeNano = strconv.FormatInt(r.Time.UnixNano(), 10)
-	if t.Version == 0 {
-		f.event.ID = event.NewID("ecs", t.ARN, t.LastStatus, t.DesiredStatus, stamp(cmpTime(t.Updated, r.Time)))
-	}
-	f.event.Time = cmpTime(f.event.Time, r.Time)
 	return f, nil
+}
+
+// date gives a task that tells no time at all the one at which it was told.
+func (t *task) date(told time.Time) {
+	if t.at().IsZero() {
+		t.Updated = told
+	}
+}
+
+// identity is that of the state of a task: its version, or, where none is told, what it says itself. A copy of a
+// record has the same.
+func (t *task) identity() string {
+	if t.Version == 0 {
+		return event.NewID("ecs", t.ARN, t.LastStatus, t.DesiredStatus, stamp(t.at()))
+	}
+	return event.NewID("ecs", t.ARN, strconv.FormatInt(t.Version, 10))
 }
 
 // factOf is what a task tells that an event or DescribeTasks has told. The type of its event is the machine's to
 // say. The same version of a task has the same identity, whoever told it.
 func factOf(t task, o origin, observed event.Observed) fact {
 	if t.Cluster == "" {
-		t.Cluster = clusterOfTask(t.ARN)
+		t.Cluster = clusterIn(t.ARN)
 	}
 	id, arn := lastPart(t.ARN), splitARN(t.ARN)
 	name := cmp.Or(groupService(t.Group), familyOf(t.Definition), strings.TrimPrefix(t.Group, "family:"))
 	subject := event.SubjectOf(lastPart(t.Cluster), name, id)
 	labels := withTags(nil, t.Tags)
 	e := event.Event{
-		ID:     event.NewID("ecs", t.ARN, strconv.FormatInt(t.Version, 10)),
+		ID:     t.identity(),
 		Source: sourceOf(o, t.Cluster, arn.region), Type: event.TaskUpdated, Subject: subject, PartitionKey: subject, Time: t.at(),
 		Data: event.Data{
 			Site: o.Site, Runtime: event.ECS, Scope: lastPart(t.Cluster), Node: lastPart(t.Instance), Account: arn.account, Region: arn.region,
@@ -197,15 +210,4 @@ func shortDigest(digest string) string {
 		hex = digest
 	}
 	return hex[:min(len(hex), enough)]
-}
-
-// clusterOfTask is the cluster of a task's ARN of the long form, arn:…:task/cluster/id.
-func clusterOfTask(arn string) string {
-	a := splitARN(arn)
-	name, _, long := strings.Cut(a.rest, "/")
-	prefix, _, ok := strings.Cut(arn, ":task/")
-	if !long || !ok {
-		return ""
-	}
-	return prefix + ":cluster/" + name
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,7 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -92,28 +91,11 @@ type cloud struct {
 }
 
 func startCloud(ctx context.Context, dir string) (*cloud, error) {
-	self, err := os.Executable()
+	p, url, err := startChild(ctx, awsRole, filepath.Join(dir, "aws.log"))
 	if err != nil {
-		return nil, fmt.Errorf("find own program: %w", err)
-	}
-	log, s := filepath.Join(dir, "aws.log"), &cloud{}
-	if s.process, err = process.Start(process.Spec{Path: self, Args: []string{awsRole}, Log: log}); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	if err := s.process.Await(ctx, func(context.Context) error {
-		b, err := os.ReadFile(log)
-		if err == nil && !bytes.HasSuffix(b, []byte("\n")) {
-			err = errors.New("it has not told its address")
-		}
-		s.url = strings.TrimSpace(string(b))
-		return err
-	}); err != nil {
-		s.process.Kill()
-		return nil, err
-	}
-	return s, nil
+	return &cloud{p, url}, nil
 }
 
 // ask calls one of the child's own paths and returns what it says.
@@ -321,10 +303,11 @@ func serveAWS(ctx context.Context, _ []string, out io.Writer) error {
 	}
 	// What comes through a queue and what is compared are two accounts, so that neither has the other's tasks.
 	queues, tasks := awsfake.New(awsfake.Options{}), awsfake.New(awsfake.Options{Buckets: true})
-	made, bodies, comparing := map[string]*awsfake.Queue{}, map[string][]string{}, false
+	made, bodies := map[string]*awsfake.Queue{}, map[string][]string{}
+	var comparing atomic.Bool
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		if comparing {
+		if comparing.Load() {
 			tasks.ServeHTTP(w, r)
 			return
 		}
@@ -348,7 +331,7 @@ func serveAWS(ctx context.Context, _ []string, out io.Writer) error {
 		clusters, _ := strconv.Atoi(r.URL.Query().Get("clusters"))
 		each, _ := strconv.Atoi(r.URL.Query().Get("each"))
 		populate(tasks, clusters, each)
-		comparing = true
+		comparing.Store(true)
 		_, _ = io.WriteString(w, tasks.CreateQueue("events", nil).URL)
 	})
 	mux.HandleFunc("/-/calls", func(w http.ResponseWriter, _ *http.Request) {

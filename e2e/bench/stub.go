@@ -36,30 +36,37 @@ type stub struct {
 
 // startStub starts the child, which ends with this process at the latest.
 func startStub(ctx context.Context, dir string) (*stub, error) {
+	p, url, err := startChild(ctx, stubRole, filepath.Join(dir, "stub.log"))
+	if err != nil {
+		return nil, err
+	}
+	return &stub{process: p, url: url, client: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{}}}, nil
+}
+
+// startChild starts this program in a role in which it writes its URL into the log as its first line.
+func startChild(ctx context.Context, role, log string) (p *process.Process, url string, err error) {
 	self, err := os.Executable()
 	if err != nil {
-		return nil, fmt.Errorf("find own program: %w", err)
+		return nil, "", fmt.Errorf("find own program: %w", err)
 	}
-	log := filepath.Join(dir, "stub.log")
-	s := &stub{client: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{}}}
-	if s.process, err = process.Start(process.Spec{Path: self, Args: []string{stubRole}, Log: log}); err != nil {
-		return nil, err
+	if p, err = process.Start(process.Spec{Path: self, Args: []string{role}, Log: log}); err != nil {
+		return nil, "", err
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	err = s.process.Await(ctx, func(context.Context) error {
+	err = p.Await(ctx, func(context.Context) error {
 		b, err := os.ReadFile(log)
 		if err == nil && !bytes.HasSuffix(b, []byte("\n")) {
 			err = errors.New("it has not told its address")
 		}
-		s.url = strings.TrimSpace(string(b))
+		url = strings.TrimSpace(string(b))
 		return err
 	})
 	if err != nil {
-		s.process.Kill()
-		return nil, err
+		p.Kill()
+		return nil, "", err
 	}
-	return s, nil
+	return p, url, nil
 }
 
 func (s *stub) close() error {

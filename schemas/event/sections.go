@@ -70,7 +70,7 @@ type Service struct {
 	// Name is the service's name.
 	Name string `json:"name"`
 	// Event is the platform's word, such as SERVICE_STEADY_STATE, or below_desired where a reconcile found
-	// fewer tasks than wanted.
+	// fewer tasks than wanted, and at_desired where it then found all of them.
 	Event string `json:"event"`
 	// Level is the platform's own severity: INFO, WARN or ERROR.
 	Level string `json:"level,omitzero"`
