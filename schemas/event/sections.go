@@ -138,28 +138,64 @@ type Image struct {
 	High int64 `json:"high,omitzero"`
 }
 
-// Incident is the section of incident events: one open problem of one workload revision.
+// Incident is the section of incident events: one open problem of one workload revision, of a host or of a
+// collector. Task, cause and labels of the event are those of the occurrence that opened it.
 type Incident struct {
 	// ID is the same from opened to resolved.
 	ID string `json:"id"`
 	// State is open or resolved.
 	State string `json:"state"`
-	// Transition numbers the changes from 1.
+	// Transition numbers the changes from 1; with ID it is the identity of a notification.
 	Transition int64 `json:"transition"`
-	// Family is the cause family that the incident is keyed by.
+	// Family is the cause family that the incident is keyed by, such as exit, oom, start, health, missing, late,
+	// deployment, host, collector, gap or action.
 	Family string `json:"family"`
 	// Title is the problem in a few words.
 	Title string `json:"title"`
+	// Reason is why the incident changed: stopped, crash_loop, unhealthy, below_desired, absent, late, deployment,
+	// silent, lost, blind, gave_up, again, worse, reminder, escalated or silence_ended; on a resolved one stable,
+	// healthy, removed, superseded, completed, at_desired, returned, explained or forgotten.
+	Reason string `json:"reason,omitzero"`
 	// Stops counts the stops so far.
 	Stops int64 `json:"stops,omitzero"`
-	// Tasks lists the affected task ids.
+	// Restarts counts the starts after the first stop.
+	Restarts int64 `json:"restarts,omitzero"`
+	// Flaps counts how often it came again shortly after it was resolved.
+	Flaps int64 `json:"flaps,omitzero"`
+	// Tasks lists the affected task ids, the first of them.
 	Tasks []string `json:"tasks,omitzero"`
+	// TaskCount counts the affected tasks.
+	TaskCount int64 `json:"task_count,omitzero"`
+	// Nodes lists the hosts of the affected tasks, the first of them.
+	Nodes []string `json:"nodes,omitzero"`
+	// Running is how many tasks of the workload run.
+	Running int64 `json:"running,omitzero"`
+	// Desired is how many should; absent if that is not known.
+	Desired int64 `json:"desired,omitzero"`
+	// Causes are the classes seen, the most frequent first, such as "exit.error (12)".
+	Causes []string `json:"causes,omitzero"`
+	// Done tells what the platform and Bellbuoy did already, oldest first.
+	Done []string `json:"done,omitzero"`
+	// Recent tells what changed in the scope shortly before: deploys, scaling, hosts.
+	Recent []string `json:"recent,omitzero"`
+	// Healthy is when the last healthy run ended or was last known to be well; what differs from it is in changed.
+	Healthy time.Time `json:"healthy,omitzero"`
 	// Opened is when the problem began.
 	Opened time.Time `json:"opened,omitzero"`
+	// Last is when it last showed.
+	Last time.Time `json:"last,omitzero"`
 	// Resolved is when it ended; absent while the incident is open.
 	Resolved time.Time `json:"resolved,omitzero"`
 	// DowntimeMS is the time between them in ms.
 	DowntimeMS int64 `json:"downtime_ms,omitzero"`
+	// Recovery says who or what brought it back.
+	Recovery string `json:"recovery,omitzero"`
+	// Silenced is the id of the silence that holds its notices back.
+	Silenced string `json:"silenced,omitzero"`
+	// Within is the id of the incident that explains this one, so that nobody is told of both.
+	Within string `json:"within,omitzero"`
+	// Escalation is after how many seconds without an end this transition tells the next one in line.
+	Escalation int64 `json:"escalation_s,omitzero"`
 }
 
 // Native keeps the runtime's own words.

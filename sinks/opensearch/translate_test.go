@@ -151,7 +151,11 @@ func reference(e *event.Event) map[string]any {
 		},
 		"incident": map[string]any{
 			"id": d.Incident.ID, "state": d.Incident.State, "transition": d.Incident.Transition, "family": d.Incident.Family, "title": d.Incident.Title,
-			"stops": d.Incident.Stops, "tasks": d.Incident.Tasks, "opened_at": at(d.Incident.Opened), "resolved_at": at(d.Incident.Resolved), "downtime_ms": d.Incident.DowntimeMS,
+			"reason": d.Incident.Reason, "stops": d.Incident.Stops, "restarts": d.Incident.Restarts, "flaps": d.Incident.Flaps,
+			"tasks": d.Incident.Tasks, "task_count": d.Incident.TaskCount, "nodes": d.Incident.Nodes, "running": d.Incident.Running, "desired": d.Incident.Desired,
+			"causes": d.Incident.Causes, "done": d.Incident.Done, "recent": d.Incident.Recent, "healthy_at": at(d.Incident.Healthy),
+			"opened_at": at(d.Incident.Opened), "last_at": at(d.Incident.Last), "resolved_at": at(d.Incident.Resolved), "downtime_ms": d.Incident.DowntimeMS,
+			"recovery": d.Incident.Recovery, "silenced": d.Incident.Silenced, "within": d.Incident.Within, "escalation_s": d.Incident.Escalation,
 		},
 		"collector": map[string]any{
 			"name": d.Collector.Name, "engine": d.Collector.Engine, "version": d.Collector.Version, "from": at(d.Collector.From), "to": at(d.Collector.To),
