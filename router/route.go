@@ -15,8 +15,16 @@ type Route struct {
 	// To is the sink's name in the config.
 	To   string
 	When *Filter
-	Sink sinks.Sink
-	Plan Plan
+	// Sink or Stage takes the events.
+	Sink  sinks.Sink
+	Stage Stage
+	Plan  Plan
+}
+
+// Stage is a part of the router itself that takes events in the order of the stream and needs to know where they
+// stand in it. Handle keeps neither the slice nor the deliveries; its errors have the classes of Sink's.
+type Stage interface {
+	Handle(ctx context.Context, batch []*bus.Delivery) error
 }
 
 // Plan is how a route delivers; it follows from the kind of its sink.
@@ -32,6 +40,8 @@ type Plan struct {
 	// AckWait is how long the stream waits for a verdict before it delivers again; the router extends it
 	// while a Send runs.
 	AckWait time.Duration
+	// Pinned gives the events to one of several instances; another takes over when that ends.
+	Pinned bool
 	// Deliveries is after how many an event that still fails goes to the dead letters.
 	Deliveries int
 }

@@ -43,8 +43,8 @@ func New(routes []Route, deps Deps) (*Router, error) {
 	}
 	r := &Router{deps: deps}
 	for _, c := range routes {
-		if c.Sink == nil || c.When == nil {
-			return nil, fmt.Errorf("route %q needs a sink and a condition", c.Name)
+		if (c.Sink == nil) == (c.Stage == nil) || c.When == nil {
+			return nil, fmt.Errorf("route %q needs a sink or a stage, and a condition", c.Name)
 		}
 		r.routes = append(r.routes, &route{
 			Route: c, breaker: newBreaker(), letters: deps.DeadLetters,
@@ -60,7 +60,7 @@ func (r *Router) Open(ctx context.Context) error {
 	for _, rt := range r.routes {
 		events := bus.ConsumerConfig{
 			Name: rt.Name, Filters: rt.When.Subjects(), From: rt.Plan.From, AckWait: rt.Plan.AckWait,
-			MaxAckPending: max(4*rt.Plan.Batch*rt.Plan.Workers, 256),
+			MaxAckPending: max(4*rt.Plan.Batch*rt.Plan.Workers, 256), Pinned: rt.Plan.Pinned,
 		}
 		redriven := bus.ConsumerConfig{Name: rt.Name, Redriven: true, AckWait: rt.Plan.AckWait, MaxAckPending: events.MaxAckPending}
 		for _, c := range []bus.ConsumerConfig{events, redriven} {

@@ -136,6 +136,14 @@ func (rt *route) match(ctx context.Context, fetched []*bus.Delivery) batch {
 	return b
 }
 
+// hand gives the batch to whoever takes it.
+func (rt *route) hand(ctx context.Context, b batch) error {
+	if rt.Stage != nil {
+		return rt.Stage.Handle(ctx, b.deliveries)
+	}
+	return rt.Sink.Send(ctx, b.events)
+}
+
 // send hands the batch to the sink and keeps the stream from delivering it again meanwhile. A stop
 // lets a Send that is under way finish, within a bound.
 func (rt *route) send(ctx context.Context, b batch) error {
@@ -145,7 +153,7 @@ func (rt *route) send(ctx context.Context, b batch) error {
 	defer stop()
 
 	done := make(chan error, 1)
-	go func() { done <- rt.Sink.Send(sendCtx, b.events) }()
+	go func() { done <- rt.hand(sendCtx, b) }()
 	tick := time.NewTicker(rt.Plan.AckWait / 3)
 	defer tick.Stop()
 	for {
