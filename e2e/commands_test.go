@@ -251,7 +251,7 @@ sinks:
 			assert.Contains(t, *message.Body, "This is a drill", "nobody takes it for a real stop")
 		}
 	}
-	assert.Equal(t, 2, drills)
+	assert.Equal(t, 4, drills, "the crash and the out-of-memory kill, and that each is over")
 	assert.Equal(t, 3, x.count(`event.name:"task.stopped" AND service.name:bellbuoy-drill-*`))
 
 	proxy.Inject(faults.Rule{Operation: "PublishBatch", Fault: faults.Throttle()})

@@ -34,6 +34,7 @@ type parts struct {
 	cursors    *bus.Bucket
 	actions    *bus.Bucket
 	versions   *bus.Bucket
+	incidents  *bus.Bucket
 	letters    *bus.DeadLetters
 	aws        *awsclient.Loader
 	dockerHost string

@@ -79,10 +79,17 @@ func (p *Program) follow(ctx context.Context, b *bus.Bus, c *drill.Container, be
 	if cause := e.Data.Cause; cause != nil {
 		p.say("%-10s %s (%s)\n", "cause", cause.Class, cause.Confidence)
 	}
+	opened, err := findIncident(ctx, b, d, begin)
+	if err != nil {
+		return fmt.Errorf("the stop did not become an incident within %s: %w", o.Timeout, err)
+	}
+	if opened != nil {
+		p.say("%-10s %s: %s\n", "incident", opened.Event.Data.Incident.ID, opened.Event.Data.Incident.Title)
+	}
 	verdicts := make([]ended, len(rules))
 	var wg sync.WaitGroup
 	for i, r := range rules {
-		wg.Go(func() { verdicts[i] = judge(ctx, b, c, d, r, o) })
+		wg.Go(func() { verdicts[i] = judge(ctx, b, c, pick(r, d, opened), r, o) })
 	}
 	wg.Wait()
 	var missed []string
@@ -96,6 +103,36 @@ func (p *Program) follow(ctx context.Context, b *bus.Bus, c *drill.Container, be
 		return fmt.Errorf("the drill failed for route %v", missed)
 	}
 	return nil
+}
+
+// findIncident returns the event of the incident that the stop opened, or nil once it is known that it opened none.
+func findIncident(ctx context.Context, b *bus.Bus, stop *bus.Delivery, begin time.Time) (*bus.Delivery, error) {
+	if err := b.AwaitDelivered(ctx, incidentsRoute, stop.Sequence); err != nil {
+		return nil, err
+	}
+	var found *bus.Delivery
+	err := b.Tail(ctx, bus.TailOptions{Since: begin, Filter: event.SubjectPrefix + "*.*.*.incident.*.>"}, func(d bus.Delivery) error {
+		if d.Err == nil && d.Event.CausationID == stop.Event.ID && d.Event.Type != event.IncidentResolved {
+			found = &d
+			return errEnough
+		}
+		return nil
+	})
+	if found != nil {
+		return found, nil
+	}
+	return nil, err
+}
+
+// pick is what of the drill concerns a route: the incident if it takes that, else the stop.
+func pick(r Rule, stop, opened *bus.Delivery) *bus.Delivery {
+	if opened == nil {
+		return stop
+	}
+	if match, err := r.When.Match(&stop.Event); err == nil && match {
+		return stop
+	}
+	return opened
 }
 
 // ended is how a drill ended for one route.

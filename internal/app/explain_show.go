@@ -7,6 +7,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/bellbuoy/bellbuoy/router/incident"
 	"github.com/bellbuoy/bellbuoy/schemas/event"
 	"github.com/bellbuoy/bellbuoy/sinks/console"
 )
@@ -76,7 +77,7 @@ func (p *Program) showText(name string, x explained, rules []Rule) error {
 	default:
 		fmt.Fprintf(&b, "%s:%d: %s %s\n%s", name, x.Line, x.Event.Type, x.Event.ID, console.Text(x.Event, false))
 		b.WriteString(why(x))
-		for _, v := range verdicts(x.Event, rules) {
+		for _, v := range p.verdicts(x.Event, rules) {
 			mark := "not "
 			if v.Match {
 				mark = "to  "
@@ -127,7 +128,7 @@ func (p *Program) showJSON(x explained, rules []Rule) error {
 			return err
 		}
 		line["event"] = json.RawMessage(encoded)
-		line["routes"] = verdicts(x.Event, rules)
+		line["routes"] = p.verdicts(x.Event, rules)
 		if len(x.Near) > 0 {
 			line["near"] = x.Near
 		}
@@ -137,9 +138,17 @@ func (p *Program) showJSON(x explained, rules []Rule) error {
 	return enc.Encode(line)
 }
 
-func verdicts(e *event.Event, rules []Rule) []verdict {
+// verdicts are the routes' answers to the event and, where they take incidents, to the one that it opens.
+func (p *Program) verdicts(e *event.Event, rules []Rule) []verdict {
+	opened := incident.Opens(p.Config.Incidents, e)
 	out := make([]verdict, 0, len(rules))
 	for _, r := range rules {
+		if opened != nil {
+			if match, err := r.When.Match(opened); match && err == nil {
+				out = append(out, verdict{Name: r.Name, To: r.To, Match: true, Why: "it opens an incident, and " + r.When.Explain(opened)})
+				continue
+			}
+		}
 		match, err := r.When.Match(e)
 		v := verdict{Name: r.Name, To: r.To, Match: match, Why: r.When.Explain(e)}
 		if err != nil {

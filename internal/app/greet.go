@@ -205,7 +205,7 @@ func count(n int, what string) string {
 func toldWhere(r Rule) string {
 	switch r.Kind {
 	case "console":
-		return "unexpected stops are told here\n"
+		return "problems are told here, and when they are over\n"
 	case "restart":
 		return fmt.Sprintf("restarts: %s looks after containers with the label bellbuoy.restart\n", r.To)
 	}

@@ -10,8 +10,19 @@ import (
 	"github.com/bellbuoy/bellbuoy/router"
 )
 
-// unexpectedStops is the alerts' default condition until there are incidents.
-const unexpectedStops = `kind == "task" && event == "stopped" && !cause.expected && labels["bellbuoy.alert"] != "off"`
+// alerts is the default condition of sinks that wake somebody.
+const alerts = `kind == "incident" && labels["bellbuoy.alert"] != "off"`
+
+// incidentsRoute is the name of our own route: the one that folds events into incidents.
+const incidentsRoute = config.IncidentsRoute
+
+// incidentsPlan delivers to it: in order, to one instance, small batches soon. What an instance that was killed
+// had in hand comes again before its successor, which waits for 15 s, gets anything new.
+func incidentsPlan() router.Plan {
+	return router.Plan{
+		From: bus.New(), Batch: 256, Linger: 2 * time.Millisecond, Workers: 1, AckWait: 6 * time.Second, Pinned: true, Deliveries: 200,
+	}
+}
 
 // kind is what follows from the kind of a sink: its default route and how a route to it delivers.
 type kind struct {
@@ -33,11 +44,11 @@ func kindOf(name string) kind {
 			From: bus.New(), Batch: 1, Workers: 16, AckWait: 30 * time.Second, Deliveries: 200,
 		}}
 	case "sns":
-		return kind{unexpectedStops, router.Plan{
+		return kind{alerts, router.Plan{
 			From: bus.New(), Batch: 10, Linger: 5 * time.Millisecond, Workers: 1, AckWait: time.Minute, Deliveries: 12,
 		}}
 	}
-	return kind{unexpectedStops, router.Plan{
+	return kind{alerts, router.Plan{
 		From: bus.New(), Batch: 16, Workers: 1, AckWait: 30 * time.Second, Deliveries: 12,
 	}}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/bellbuoy/bellbuoy/internal/bus"
 	"github.com/bellbuoy/bellbuoy/internal/config"
 	"github.com/bellbuoy/bellbuoy/router"
+	"github.com/bellbuoy/bellbuoy/router/incident"
 	"github.com/bellbuoy/bellbuoy/sinks"
 	"github.com/bellbuoy/bellbuoy/sinks/console"
 )
@@ -28,6 +29,7 @@ type wiring struct {
 	publisher  *bus.Publisher
 	supervisor *collectors.Supervisor
 	router     *router.Router
+	incidents  *incident.Engine
 	listener   net.Listener
 	registry   *prometheus.Registry
 	logger     *slog.Logger
@@ -74,7 +76,7 @@ func (w *wiring) parts(ctx context.Context, cfg *config.Config) (parts, error) {
 		letters: w.stream.bus.DeadLetters(), aws: &awsclient.Loader{}, acting: w.acting, dockerHost: dockerHostOf(ctx, cfg),
 	}
 	for name, bucket := range map[string]**bus.Bucket{
-		bus.CursorsBucket: &ps.cursors, bus.ActionsBucket: &ps.actions, bus.VersionsBucket: &ps.versions,
+		bus.CursorsBucket: &ps.cursors, bus.ActionsBucket: &ps.actions, bus.VersionsBucket: &ps.versions, bus.IncidentsBucket: &ps.incidents,
 	} {
 		var err error
 		if *bucket, err = w.stream.bus.Bucket(ctx, name); err != nil {
@@ -108,13 +110,30 @@ func (w *wiring) buildRouter(cfg *config.Config, ps parts) (*router.Router, erro
 		}
 		routes = append(routes, router.Route{Name: r.Name, To: r.To, When: r.When, Sink: w.sinks[r.To], Plan: kindOf(r.Kind).plan})
 	}
-	return router.New(routes, router.Deps{
+	own, err := w.buildIncidents(cfg, ps)
+	if err != nil {
+		return nil, err
+	}
+	return router.New(append(routes, own), router.Deps{
 		Consumer: func(ctx context.Context, c bus.ConsumerConfig) (router.Source, error) {
 			c.Alone = w.stream.server != nil // our own server serves this process alone
 			return w.stream.bus.Consumer(ctx, c)
 		},
 		DeadLetters: w.stream.bus.DeadLetters(), Logger: w.logger, Registerer: w.registry,
 	})
+}
+
+// buildIncidents makes the engine of incidents and the route that feeds it.
+func (w *wiring) buildIncidents(cfg *config.Config, ps parts) (router.Route, error) {
+	every, err := router.Compile("")
+	if err != nil {
+		return router.Route{}, err
+	}
+	w.incidents, err = incident.New(cfg.Incidents, incident.Deps{
+		Site: cfg.Site, Bucket: ps.incidents, Publish: ps.publisher.Publish, Alone: w.stream.server != nil,
+		Logger: w.logger.With("component", "incidents"), Registerer: w.registry,
+	})
+	return router.Route{Name: incidentsRoute, To: incidentsRoute, When: every, Stage: w.incidents, Plan: incidentsPlan()}, err
 }
 
 func (w *wiring) buildCollectors(ctx context.Context, cfg *config.Config, ps parts) (*collectors.Supervisor, error) {
@@ -176,7 +195,7 @@ func (w *wiring) run(ctx context.Context) error {
 		stages = slices.Insert(stages, 0, stage{"http", func(ctx context.Context) error { return serve(ctx, w.listener, h) }})
 	}
 	if w.router != nil {
-		stages = append(stages, stage{"routes", w.router.Run})
+		stages = append(stages, stage{"routes", w.router.Run}, stage{"incidents", w.incidents.Run})
 	}
 	switch {
 	case w.plays():

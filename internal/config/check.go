@@ -30,6 +30,10 @@ func check(c *Config, places map[string]place, misspelt map[string]bool) Faults 
 		k.sink("sinks."+name, c.Sinks[name], c.AWS)
 	}
 	k.routes(c)
+	k.add("incidents", c.Incidents.Validate())
+	for i, x := range c.Incidents.Expect {
+		k.add(fmt.Sprintf("incidents.expect[%d]", i), x.Validate())
+	}
 	for i, row := range c.Cause {
 		k.add(fmt.Sprintf("cause[%d]", i), row.Validate())
 	}
@@ -166,6 +170,8 @@ func (k *checker) routes(c *Config) {
 		path := fmt.Sprintf("routes[%d]", i)
 		if err := routeName(r.Name); err != nil {
 			k.at(path+".name", "%s.name: %v", path, err)
+		} else if r.Name == IncidentsRoute {
+			k.at(path+".name", "%s.name: %q is Bellbuoy's own route, which folds events into incidents; write another name", path, r.Name)
 		} else if names[r.Name] {
 			k.at(path+".name", "%s.name: another route is called %q; a name is a place in the stream, so it must be unique", path, r.Name)
 		}

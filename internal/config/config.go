@@ -10,6 +10,7 @@ import (
 	"github.com/bellbuoy/bellbuoy/collectors/ecs"
 	"github.com/bellbuoy/bellbuoy/internal/awsclient"
 	"github.com/bellbuoy/bellbuoy/internal/cause"
+	"github.com/bellbuoy/bellbuoy/router/incident"
 	"github.com/bellbuoy/bellbuoy/sinks/console"
 	"github.com/bellbuoy/bellbuoy/sinks/opensearch"
 	"github.com/bellbuoy/bellbuoy/sinks/restart"
@@ -34,6 +35,8 @@ type Config struct {
 	Sinks      map[string]Sink `yaml:"sinks"`
 	// Routes are tried in order; a sink that no route names gets its kind's default route.
 	Routes []Route `yaml:"routes"`
+	// Incidents say when a problem is one, and when it is over.
+	Incidents incident.Config `yaml:"incidents"`
 	// Cause are rows in front of the tables that say why a task stopped.
 	Cause []cause.Row `yaml:"cause"`
 }
@@ -117,6 +120,9 @@ type Route struct {
 	When string `yaml:"when"`
 }
 
+// IncidentsRoute is the name of the route that is Bellbuoy's own.
+const IncidentsRoute = "incidents"
+
 // Default returns the config that holds where no file says otherwise.
 func Default() Config {
 	host, err := os.Hostname()
@@ -125,8 +131,9 @@ func Default() Config {
 	}
 	return Config{
 		Version: 1, Site: "local", Node: host, DataDir: defaultDataDir(),
-		HTTP: HTTP{Listen: "127.0.0.1:8377"},
-		NATS: NATS{Manage: "auto", Replicas: 1, Embedded: Embedded{Listen: "127.0.0.1:4222", Durability: "strict"}},
+		HTTP:      HTTP{Listen: "127.0.0.1:8377"},
+		Incidents: incident.DefaultConfig(),
+		NATS:      NATS{Manage: "auto", Replicas: 1, Embedded: Embedded{Listen: "127.0.0.1:4222", Durability: "strict"}},
 	}
 }
 
@@ -160,6 +167,8 @@ func componentDefault(t reflect.Type) (reflect.Value, bool) {
 		return reflect.ValueOf(restart.DefaultConfig()), true
 	case reflect.TypeFor[console.Config]():
 		return reflect.ValueOf(console.DefaultConfig()), true
+	case reflect.TypeFor[incident.Expect]():
+		return reflect.ValueOf(incident.DefaultExpect()), true
 	case reflect.TypeFor[cause.Row]():
 		return reflect.ValueOf(cause.DefaultRow()), true
 	}
