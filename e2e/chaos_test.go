@@ -85,6 +85,11 @@ sinks:
 	missing, double := compare(lives, truth, indexed)
 	t.Logf("killed %d times\n%s", killed, table(lives, truth, indexed, told, starts))
 	assert.GreaterOrEqual(t, killed, 20)
+	for _, l := range lives {
+		if _, ends := truth.of(l.id); indexed[l.id] != ends {
+			t.Logf("%s ended %d times and is in the index with %v", l.container, ends, x.sources(t, `event.name:"task.stopped" AND task.id:`+l.id))
+		}
+	}
 	assert.Zero(t, missing, "stops that are not in the index")
 	assert.Zero(t, double, "stops that are in the index twice")
 	for _, l := range lives {
@@ -191,6 +196,22 @@ func (x *index) perTask(t *testing.T, name string) map[string]int {
 		counts[bucket["key"].(string)] = int(bucket["doc_count"].(float64))
 	}
 	return counts
+}
+
+// sources are the documents that a query finds, for a reader who must explain a mismatch.
+func (x *index) sources(t *testing.T, query string) []string {
+	t.Helper()
+	q, err := json.Marshal(map[string]any{"size": 10, "query": map[string]any{"query_string": map[string]any{"query": query}}})
+	require.NoError(t, err)
+	var found []string
+	hits, _ := x.call(http.MethodPost, "/"+x.prefix+"-events-*/_search", string(q))["hits"].(map[string]any)
+	list, _ := hits["hits"].([]any)
+	for _, hit := range list {
+		text, err := json.MarshalIndent(hit, "", " ")
+		require.NoError(t, err)
+		found = append(found, string(text))
+	}
+	return found
 }
 
 // compare holds the index against what the daemon told.

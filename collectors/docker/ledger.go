@@ -52,6 +52,7 @@ type ledger struct {
 	mu      sync.Mutex // guards what follows and the parts
 	entries []*entry   // received events in order, from the oldest that is not done
 	cursor  int64
+	saved   int64 // the cursor in the bucket: from there a restart reads again
 	anchor  int64
 	dirty   bool
 	parts   [shards]*part
@@ -111,6 +112,9 @@ func (l *ledger) load(ctx context.Context) (*saved, error) {
 		if err := p.load(value, s); err != nil {
 			l.logger.Warn("saved memory can't be read", "key", p.key, "err", err)
 		}
+	}
+	if s != nil {
+		l.saved = s.Cursor
 	}
 	return s, nil
 }
@@ -252,8 +256,13 @@ func (l *ledger) saveCursor(ctx context.Context, s saved) error {
 	if err != nil {
 		return err
 	}
-	l.revision, err = l.put(ctx, l.key, value, l.revision)
-	return err
+	if l.revision, err = l.put(ctx, l.key, value, l.revision); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.saved = s.Cursor
+	return nil
 }
 
 // saveParts writes the parts that have changed, or only those that somebody waits for, a few at a time.
@@ -268,7 +277,7 @@ func (l *ledger) saveParts(ctx context.Context, urgent bool) error {
 
 func (l *ledger) savePart(ctx context.Context, p *part, urgent bool) error {
 	l.mu.Lock()
-	value, waiting := p.encode(urgent, l.cursor, l.logger)
+	value, waiting := p.encode(urgent, l.saved, l.logger)
 	l.mu.Unlock()
 	if value == nil {
 		return nil

@@ -243,3 +243,40 @@ func TestLedgerOfNonsense(t *testing.T) {
 	require.NoError(t, err)
 	assert.Less(t, len(value), maxMemory)
 }
+
+// TestLedgerKeepsTheRemovedUntilTheCursorIsSaved: what happened since the saved cursor is read again, however far
+// this process has come meanwhile.
+func TestLedgerKeepsTheRemovedUntilTheCursorIsSaved(t *testing.T) {
+	t.Parallel()
+	var bucket collectortest.Bucket
+	var log bytes.Buffer
+	begun, now := int64(time.Hour), int64(2*time.Hour)
+	l := newTestLedger(&bucket, &log)
+	l.begin(begun, 0)
+	l.save(t.Context(), false)
+
+	killed := newTestLedger(&bucket, &log)
+	_, err := killed.load(t.Context())
+	require.NoError(t, err)
+	killed.begin(begun, 0)
+	killed.forget(containerID(1), begun+1)
+	killed.open(now)()
+	require.NoError(t, killed.saveParts(t.Context(), false)) // and no more
+	s, err := newTestLedger(&bucket, &log).load(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, begun, s.Cursor)
+	assert.Equal(t, begun+1, s.Gone[containerID(1)])
+
+	killed.save(t.Context(), false)
+	for n := range 100 { // the next write of its part lets go
+		killed.forget(containerID(100+n), now)
+	}
+	killed.save(t.Context(), true)
+	s, err = newTestLedger(&bucket, &log).load(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, now, s.Cursor)
+	for id, at := range s.Gone {
+		assert.Equal(t, now, at, id)
+	}
+	assert.Empty(t, log.String())
+}

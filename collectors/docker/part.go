@@ -103,7 +103,8 @@ func (p *part) forget(id string, removed int64) {
 	}
 }
 
-// encode returns the value to save, or nil if there is nothing to do, and who waits for it.
+// encode returns the value to save, or nil if there is nothing to do, and who waits for it. The cursor is the saved
+// one: events behind it are not read again.
 func (p *part) encode(urgent bool, cursor int64, logger *slog.Logger) (value []byte, waiting []chan struct{}) {
 	if len(p.waiting) == 0 && (urgent || !p.dirty) {
 		return nil, nil
