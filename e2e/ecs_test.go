@@ -33,7 +33,7 @@ type region struct {
 	p      *program
 }
 
-func newRegion(t *testing.T, collector string) *region {
+func newRegion(t *testing.T, collector string, more ...string) *region {
 	t.Helper()
 	m := stand.Moto(t)
 	r := &region{t: t, aws: awsfake.Start(t, awsfake.Options{}), index: newIndex(t)}
@@ -45,7 +45,7 @@ collectors: [{ecs: {queue_url: "`+r.queue.URL+`", endpoint: "`+r.aws.URL+`"`+col
 sinks:
   pager: {sns: {topic_arn: "`+topic+`", format: json, endpoint: "`+m.URL+`"}}
   search: {opensearch: {addresses: ["`+r.index.node.URL+`"], prefix: "`+r.index.prefix+`", refresh_interval: 1s}}
-`, "AWS_EC2_METADATA_DISABLED=true")
+`+strings.Join(more, "\n"), "AWS_EC2_METADATA_DISABLED=true")
 	return r
 }
 
@@ -188,7 +188,10 @@ func TestECSPassesWhatItDoesNotKnow(t *testing.T) {
 // TestECSReconcilesWhatWasLost: events of twenty minutes are gone, and each end is told once all the same, marked,
 // with its cause; those that come late after all change nothing.
 func TestECSReconcilesWhatWasLost(t *testing.T) {
-	r := newRegion(t, ", reconcile_every: 1m")
+	r := newRegion(t, ", reconcile_every: 1m", `routes:
+  - {name: each, to: pager, when: 'event == "stopped" && !cause.expected'}
+  - {name: all, to: search}
+`)
 	r.p.up(t)
 	d := r.aws.PutDefinition(types.TaskDefinition{
 		Family: aws.String("web"), ContainerDefinitions: []types.ContainerDefinition{{Name: aws.String("app"), Image: aws.String("web:1")}},
