@@ -1,6 +1,7 @@
 package router
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -119,4 +120,19 @@ func BenchmarkFilter(b *testing.B) {
 			b.Fatal(match, err)
 		}
 	}
+}
+
+// TestRegexpBomb: Go's regular expressions take linear time, so no pattern of a user stops a route or a silence.
+func TestRegexpBomb(t *testing.T) {
+	t.Parallel()
+	f, err := Compile(`workload matches "^(a+)+$" && incident.state == "open"`)
+	require.NoError(t, err)
+	e := &event.Event{Type: event.IncidentOpened, Data: event.Data{Workload: strings.Repeat("a", 100_000) + "!", Incident: &event.Incident{State: "open"}}}
+	match, err := f.Match(e)
+	require.NoError(t, err)
+	assert.False(t, match)
+	e.Data.Workload = "aaa"
+	match, err = f.Match(e)
+	require.NoError(t, err)
+	assert.True(t, match)
 }

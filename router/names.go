@@ -26,6 +26,7 @@ type names struct {
 	Labels   map[string]string `expr:"labels"`
 	Task     taskNames         `expr:"task"`
 	Cause    causeNames        `expr:"cause"`
+	Incident incidentNames     `expr:"incident"`
 	// Data is the whole data section as decoded JSON, for what has no name of its own.
 	Data map[string]any `expr:"data"`
 
@@ -77,6 +78,20 @@ type causeNames struct {
 	Say        string `expr:"say"`
 }
 
+type incidentNames struct {
+	ID       string `expr:"id"`
+	State    string `expr:"state"`
+	Family   string `expr:"family"`
+	Reason   string `expr:"reason"`
+	Title    string `expr:"title"`
+	Silenced string `expr:"silenced"`
+	Stops    int    `expr:"stops"`
+	Flaps    int    `expr:"flaps"`
+	Tasks    int    `expr:"tasks"`
+	Running  int    `expr:"running"`
+	Desired  int    `expr:"desired"`
+}
+
 func namesOf(e *event.Event, withData bool) (names, error) {
 	d := &e.Data
 	n := names{
@@ -91,6 +106,11 @@ func namesOf(e *event.Event, withData bool) (names, error) {
 	}
 	if c := d.Cause; c != nil {
 		n.Cause = causeNames{c.Class, string(c.Confidence), c.Initiator, c.Expected, c.Say}
+	}
+	if i := d.Incident; i != nil {
+		n.Incident = incidentNames{
+			i.ID, i.State, i.Family, i.Reason, i.Title, i.Silenced, int(i.Stops), int(i.Flaps), int(i.TaskCount), int(i.Running), int(i.Desired),
+		}
 	}
 	if withData {
 		b, err := event.Append(nil, e)

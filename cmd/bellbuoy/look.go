@@ -29,6 +29,7 @@ func newCheck(o *options) *cobra.Command {
 
 func newExplain(o *options) *cobra.Command {
 	var opts app.ExplainOptions
+	var incident string
 	cmd := &cobra.Command{
 		Use: "explain [FILE|-]...", Short: "Show offline what records become, why, and which routes take them",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -38,6 +39,9 @@ func newExplain(o *options) *cobra.Command {
 			}
 			if err := oneOf("-o", opts.Output, "text", "ndjson", "table"); err != nil {
 				return err
+			}
+			if incident != "" {
+				return p.ExplainIncident(cmd.Context(), incident)
 			}
 			if len(args) == 0 {
 				args = []string{"-"}
@@ -58,6 +62,7 @@ func newExplain(o *options) *cobra.Command {
 			return p.Explain(cmd.Context(), recordings, opts)
 		},
 	}
+	cmd.Flags().StringVar(&incident, "incident", "", "instead of records: what each route makes of an incident of the running Bellbuoy")
 	cmd.Flags().StringVar(&opts.Runtime, "runtime", "", "docker, containerd or ecs; default: told from the records")
 	cmd.Flags().StringVarP(&opts.Output, "output", "o", "text", "text, ndjson or table")
 	return cmd

@@ -35,6 +35,7 @@ type parts struct {
 	actions    *bus.Bucket
 	versions   *bus.Bucket
 	incidents  *bus.Bucket
+	silences   *bus.Bucket
 	letters    *bus.DeadLetters
 	aws        *awsclient.Loader
 	dockerHost string

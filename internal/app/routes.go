@@ -45,7 +45,9 @@ func kindOf(name string) kind {
 		}}
 	case "sns":
 		return kind{alerts, router.Plan{
-			From: bus.New(), Batch: 10, Linger: 5 * time.Millisecond, Workers: 1, AckWait: time.Minute, Deliveries: 12,
+			// One instance tells, so that a transition overtakes no other; what it had in hand when it was killed comes
+			// again before its successor, which waits for 15 s, gets anything new.
+			From: bus.New(), Batch: 10, Linger: 5 * time.Millisecond, Workers: 1, AckWait: 12 * time.Second, Pinned: true, Deliveries: 12,
 		}}
 	}
 	return kind{alerts, router.Plan{
@@ -57,6 +59,7 @@ func kindOf(name string) kind {
 type rule struct {
 	name, to, when string
 	kind           string
+	after          time.Duration
 }
 
 // rulesOf returns the config's routes and, for every sink that none of them names, its kind's default.
@@ -64,7 +67,7 @@ func rulesOf(c *config.Config) []rule {
 	var rules []rule
 	named := map[string]bool{}
 	for _, r := range c.Routes {
-		rules = append(rules, rule{r.Name, r.To, r.When, c.Sinks[r.To].Kind()})
+		rules = append(rules, rule{r.Name, r.To, r.When, c.Sinks[r.To].Kind(), r.After})
 		named[r.To] = true
 	}
 	var others []string
@@ -76,7 +79,7 @@ func rulesOf(c *config.Config) []rule {
 	slices.Sort(others)
 	for _, name := range others {
 		k := c.Sinks[name].Kind()
-		rules = append(rules, rule{name, name, kindOf(k).when, k})
+		rules = append(rules, rule{name, name, kindOf(k).when, k, 0})
 	}
 	for i := range rules {
 		rules[i].name = perNode(c, rules[i])
@@ -98,6 +101,23 @@ func perNode(c *config.Config, r rule) string {
 type Rule struct {
 	Name, To, Kind string
 	When           *router.Filter
+	// After is since when an incident must be open to be told; 0 is the first in line.
+	After time.Duration
+}
+
+// wakes says that somebody is told by sinks of the kind, so that a gate stands in front of them.
+func wakes(kind string) bool { return kind == "sns" || kind == "console" }
+
+// escalations are after how long the next in line are told, shortest first.
+func escalations(rules []Rule) []time.Duration {
+	var all []time.Duration
+	for _, r := range rules {
+		if r.After > 0 && !slices.Contains(all, r.After) {
+			all = append(all, r.After)
+		}
+	}
+	slices.Sort(all)
+	return all
 }
 
 // Rules compiles the routes of a checked config.
@@ -108,7 +128,7 @@ func Rules(c *config.Config) ([]Rule, error) {
 		if err != nil {
 			return nil, fmt.Errorf("route %q: %w", r.name, err)
 		}
-		out = append(out, Rule{r.name, r.to, r.kind, filter})
+		out = append(out, Rule{r.name, r.to, r.kind, filter, r.after})
 	}
 	return out, nil
 }

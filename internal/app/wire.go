@@ -9,6 +9,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -18,6 +19,8 @@ import (
 	"github.com/bellbuoy/bellbuoy/internal/config"
 	"github.com/bellbuoy/bellbuoy/router"
 	"github.com/bellbuoy/bellbuoy/router/incident"
+	"github.com/bellbuoy/bellbuoy/router/notify"
+	"github.com/bellbuoy/bellbuoy/schemas/event"
 	"github.com/bellbuoy/bellbuoy/sinks"
 	"github.com/bellbuoy/bellbuoy/sinks/console"
 )
@@ -30,6 +33,7 @@ type wiring struct {
 	supervisor *collectors.Supervisor
 	router     *router.Router
 	incidents  *incident.Engine
+	silences   *silences
 	listener   net.Listener
 	registry   *prometheus.Registry
 	logger     *slog.Logger
@@ -49,6 +53,9 @@ func (p *Program) wire(ctx context.Context, st *stream, roles Roles, logger *slo
 		return nil, err
 	}
 	if roles&Route != 0 {
+		if w.silences, err = newSilences(ctx, cfg.Silences, ps.silences, logger.With("component", "silences")); err != nil {
+			return nil, err
+		}
 		if w.router, err = w.buildRouter(cfg, ps); err != nil {
 			return nil, err
 		}
@@ -77,6 +84,7 @@ func (w *wiring) parts(ctx context.Context, cfg *config.Config) (parts, error) {
 	}
 	for name, bucket := range map[string]**bus.Bucket{
 		bus.CursorsBucket: &ps.cursors, bus.ActionsBucket: &ps.actions, bus.VersionsBucket: &ps.versions, bus.IncidentsBucket: &ps.incidents,
+		bus.SilencesBucket: &ps.silences,
 	} {
 		var err error
 		if *bucket, err = w.stream.bus.Bucket(ctx, name); err != nil {
@@ -108,9 +116,9 @@ func (w *wiring) buildRouter(cfg *config.Config, ps parts) (*router.Router, erro
 				return nil, err
 			}
 		}
-		routes = append(routes, router.Route{Name: r.Name, To: r.To, When: r.When, Sink: w.sinks[r.To], Plan: kindOf(r.Kind).plan})
+		routes = append(routes, router.Route{Name: r.Name, To: r.To, When: r.When, Sink: w.gated(r, ps), Plan: kindOf(r.Kind).plan})
 	}
-	own, err := w.buildIncidents(cfg, ps)
+	own, err := w.buildIncidents(cfg, ps, escalations(rules))
 	if err != nil {
 		return nil, err
 	}
@@ -123,17 +131,35 @@ func (w *wiring) buildRouter(cfg *config.Config, ps parts) (*router.Router, erro
 	})
 }
 
+// gated puts the gate of notices in front of a sink that wakes somebody.
+func (w *wiring) gated(r Rule, ps parts) sinks.Sink {
+	if !wakes(r.Kind) {
+		return w.sinks[r.To]
+	}
+	return notify.New(w.sinks[r.To], notify.Deps{
+		Route: r.Name, After: r.After, Notes: ps.incidents, Logger: w.logger.With("component", "notices"),
+		Stands: func(ctx context.Context, e *event.Event) (event.Event, bool, error) {
+			return incident.Stands(ctx, ps.incidents, e)
+		},
+	})
+}
+
 // buildIncidents makes the engine of incidents and the route that feeds it.
-func (w *wiring) buildIncidents(cfg *config.Config, ps parts) (router.Route, error) {
+func (w *wiring) buildIncidents(cfg *config.Config, ps parts, escalations []time.Duration) (router.Route, error) {
 	every, err := router.Compile("")
 	if err != nil {
 		return router.Route{}, err
 	}
 	w.incidents, err = incident.New(cfg.Incidents, incident.Deps{
 		Site: cfg.Site, Bucket: ps.incidents, Publish: ps.publisher.Publish, Alone: w.stream.server != nil,
+		Silenced: w.silences.holding, Escalations: escalations,
 		Logger: w.logger.With("component", "incidents"), Registerer: w.registry,
 	})
-	return router.Route{Name: incidentsRoute, To: incidentsRoute, When: every, Stage: w.incidents, Plan: incidentsPlan()}, err
+	if err != nil {
+		return router.Route{}, err
+	}
+	w.silences.changed = w.incidents.Recheck
+	return router.Route{Name: incidentsRoute, To: incidentsRoute, When: every, Stage: w.incidents, Plan: incidentsPlan()}, nil
 }
 
 func (w *wiring) buildCollectors(ctx context.Context, cfg *config.Config, ps parts) (*collectors.Supervisor, error) {
@@ -195,7 +221,7 @@ func (w *wiring) run(ctx context.Context) error {
 		stages = slices.Insert(stages, 0, stage{"http", func(ctx context.Context) error { return serve(ctx, w.listener, h) }})
 	}
 	if w.router != nil {
-		stages = append(stages, stage{"routes", w.router.Run}, stage{"incidents", w.incidents.Run})
+		stages = append(stages, stage{"routes", w.router.Run}, stage{"incidents", w.incidents.Run}, stage{"silences", w.silences.run})
 	}
 	switch {
 	case w.plays():

@@ -26,6 +26,7 @@ func importTable() []row {
 		{"collectors/*", []string{"collectors", event, "internal/cause", "internal/awsclient"}, "a collector knows neither the bus nor another collector nor a sink: it publishes through collectors.Publisher"},
 
 		{"router", []string{event, "sinks", "internal/bus", "router/*"}, "the router knows the contract of a sink, never one sink"},
+		{"router/notify", []string{event, "sinks"}, "it stands in front of a sink that wakes somebody and knows the contract of a sink, never one sink"},
 		{"router/*", []string{event, "internal/bus"}, "what the router is made of looks at events and buckets, not at sinks or at the router"},
 
 		{"sinks", []string{event}, "the contract of a sink speaks of events only"},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"time"
 
 	"github.com/bellbuoy/bellbuoy/internal/awsclient"
 	"github.com/bellbuoy/bellbuoy/internal/fault"
@@ -34,6 +35,7 @@ func check(c *Config, places map[string]place, misspelt map[string]bool) Faults 
 	for i, x := range c.Incidents.Expect {
 		k.add(fmt.Sprintf("incidents.expect[%d]", i), x.Validate())
 	}
+	k.silences(c)
 	for i, row := range c.Cause {
 		k.add(fmt.Sprintf("cause[%d]", i), row.Validate())
 	}
@@ -179,8 +181,24 @@ func (k *checker) routes(c *Config) {
 		if _, ok := c.Sinks[r.To]; !ok {
 			k.at(path+".to", "%s.to: there is no sink %q%s", path, r.To, fault.DidYouMean(r.To, sortedKeys(c.Sinks)))
 		}
+		if r.After < 0 || r.After > 7*24*time.Hour {
+			k.at(path+".after", "%s.after: is %s; write 1m to 168h, or leave it out", path, r.After)
+		} else if kind := c.Sinks[r.To].Kind(); r.After > 0 && (kind == "opensearch" || kind == "restart") {
+			k.at(path+".after", "%s.after: incidents are passed on to sinks that wake somebody, not to one of kind %s", path, kind)
+		}
 		if _, err := router.Compile(r.When); err != nil {
 			k.at(path+".when", "%s.when: %v%s", path, err, conditionHint(err))
+		}
+	}
+}
+
+// silences must be whole. One that has ended is no fault: the program must start the day after, too.
+func (k *checker) silences(c *Config) {
+	for i := range c.Silences {
+		s, path := &c.Silences[i], fmt.Sprintf("silences[%d]", i)
+		k.add(path, s.Validate())
+		if _, err := router.Compile(s.Match); err != nil {
+			k.at(path+".match", "%s.match: %v%s", path, err, conditionHint(err))
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"time"
 
 	"github.com/bellbuoy/bellbuoy/collectors/containerd"
 	"github.com/bellbuoy/bellbuoy/collectors/docker"
@@ -11,6 +12,7 @@ import (
 	"github.com/bellbuoy/bellbuoy/internal/awsclient"
 	"github.com/bellbuoy/bellbuoy/internal/cause"
 	"github.com/bellbuoy/bellbuoy/router/incident"
+	"github.com/bellbuoy/bellbuoy/router/silence"
 	"github.com/bellbuoy/bellbuoy/sinks/console"
 	"github.com/bellbuoy/bellbuoy/sinks/opensearch"
 	"github.com/bellbuoy/bellbuoy/sinks/restart"
@@ -37,6 +39,8 @@ type Config struct {
 	Routes []Route `yaml:"routes"`
 	// Incidents say when a problem is one, and when it is over.
 	Incidents incident.Config `yaml:"incidents"`
+	// Silences hold notices of incidents back for a time.
+	Silences []silence.Silence `yaml:"silences"`
 	// Cause are rows in front of the tables that say why a task stopped.
 	Cause []cause.Row `yaml:"cause"`
 }
@@ -118,6 +122,8 @@ type Route struct {
 	To string `yaml:"to"`
 	// When is a condition; empty takes every event.
 	When string `yaml:"when"`
+	// After makes it the next in line for incidents: it gets one that is open for so long, and what follows of it.
+	After time.Duration `yaml:"after"`
 }
 
 // IncidentsRoute is the name of the route that is Bellbuoy's own.

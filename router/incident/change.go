@@ -167,16 +167,38 @@ func (m *Machine) tell(r *record, reason string, escalation time.Duration) {
 	m.emit(r, typ, reason, "", escalation)
 }
 
+// holding asks for the silence of a transition.
+func (m *Machine) holding(r *record, t *transition) (id string, until time.Time) {
+	if m.silenced == nil {
+		return "", time.Time{}
+	}
+	e := t.event(r.Place, m.now)
+	return m.silenced(&e, m.now)
+}
+
+// unsilenced tells an open incident whose silence has ended once more, so that who was told nothing knows of it.
+func (m *Machine) unsilenced(r *record) {
+	i := r.open()
+	t := transition{Type: event.IncidentUpdated, At: m.now, Severity: i.Severity, Changed: i.Changed, Base: i.Base, Section: i.section(r)}
+	if id, until := m.holding(r, &t); id != "" {
+		i.Silenced, i.Look = id, until
+		return
+	}
+	m.tell(r, "silence_ended", 0)
+}
+
 func (m *Machine) emit(r *record, typ event.Type, reason, recovery string, escalation time.Duration) {
 	i := r.Incident
 	i.Transition++
 	t := transition{Type: typ, At: m.now, Severity: i.Severity, Changed: i.Changed, Base: i.Base, Section: i.section(r)}
 	t.Section.Reason, t.Section.Recovery, t.Section.Escalation = reason, recovery, int64(escalation/time.Second)
+	i.Silenced, i.Look = m.holding(r, &t)
+	t.Section.Silenced = i.Silenced
 	switch typ {
 	case event.IncidentOpened:
 		t.At = i.Opened
 	case event.IncidentResolved:
-		t.At, t.Severity = i.Resolved, event.Info
+		t.At = i.Resolved
 	}
 	if len(r.Outbox) >= maxOutbox && r.told > 0 {
 		r.Outbox, r.told = r.Outbox[r.told:], 0

@@ -27,7 +27,6 @@ func (g *Engine) commit(ctx context.Context) (lost bool, err error) {
 		work, workCtx := errgroup.WithContext(ctx)
 		work.SetLimit(atOnce)
 		for _, r := range m.changed(prefix) {
-			g.silence(r)
 			work.Go(func() error {
 				won, err := g.write(workCtx, r)
 				if err != nil {
@@ -51,21 +50,6 @@ func (g *Engine) commit(ctx context.Context) (lost bool, err error) {
 	m.written()
 	g.metrics.observe(m)
 	return false, nil
-}
-
-// silence stamps what is not told yet with the silence that holds it back.
-func (g *Engine) silence(r *record) {
-	if g.deps.Silenced == nil {
-		return
-	}
-	for n := r.told; n < len(r.Outbox); n++ {
-		t := &r.Outbox[n]
-		e := t.event(r.Place, t.At)
-		t.Section.Silenced = g.deps.Silenced(&e, g.machine.now)
-		if r.Incident != nil && r.Incident.ID == t.Section.ID {
-			r.Incident.Silenced = t.Section.Silenced
-		}
-	}
 }
 
 func (g *Engine) write(ctx context.Context, r *record) (won bool, err error) {
@@ -103,11 +87,26 @@ func (g *Engine) publish(ctx context.Context, r *record) error {
 	return nil
 }
 
-// decode reads a record; nil is a key that holds something else.
-func decode(key string, value []byte, revision uint64) (*record, error) {
-	if !strings.HasPrefix(key, workloadPrefix) && !strings.HasPrefix(key, hostPrefix) {
-		return nil, nil
+// each reads all records. What can't be read is handed to bad.
+func each(ctx context.Context, b Bucket, do func(r *record), bad func(key string, err error)) error {
+	for _, prefix := range []string{hostPrefix, workloadPrefix} {
+		err := b.Each(ctx, prefix+">", func(key string, value []byte, revision uint64) error {
+			r, err := decode(key, value, revision)
+			if err != nil {
+				bad(key, err)
+				return nil
+			}
+			do(r)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+func decode(key string, value []byte, revision uint64) (*record, error) {
 	r := &record{}
 	if err := json.Unmarshal(value, r); err != nil {
 		return nil, err

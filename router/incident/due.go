@@ -32,7 +32,7 @@ func (m *Machine) next(r *record) time.Time {
 		}
 		return due
 	}
-	due = earliest(due, i.Remind, i.News.Add(m.cfg.Forget))
+	due = earliest(due, i.Remind, i.Look, i.News.Add(m.cfg.Forget))
 	if !i.WellAt.IsZero() {
 		due = earliest(due, i.WellAt.Add(m.stable(i)))
 	}
@@ -75,6 +75,8 @@ func (m *Machine) overdue(r *record) {
 		m.resolve(r, "removed", i.Gone, i.GoneWhy)
 	case past(i.News, m.cfg.Forget):
 		m.resolve(r, "forgotten", m.now, "nothing was heard of it for "+duration(m.cfg.Forget))
+	case past(i.Look, 0):
+		m.unsilenced(r)
 	case i.Escalated < len(m.escalations) && past(i.Since, m.escalations[i.Escalated]):
 		i.Escalated++
 		m.tell(r, "escalated", m.escalations[i.Escalated-1])

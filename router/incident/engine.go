@@ -32,8 +32,8 @@ type Deps struct {
 	Bucket Bucket
 	// Publish returns after the stream has acknowledged the event.
 	Publish func(ctx context.Context, e event.Event) error
-	// Silenced returns the id of the silence that holds an event's notices back, or "". nil silences nothing.
-	Silenced func(e *event.Event, now time.Time) string
+	// Silenced says what holds notices back; nil is nothing.
+	Silenced Silenced
 	// Escalations are after how long an open incident is told to the next in line.
 	Escalations []time.Duration
 	// Alone says that no other instance can work on the same stream.
@@ -133,6 +133,15 @@ func (g *Engine) lead() {
 	g.leads = true
 }
 
+// Recheck looks at the next tick whether what is silenced still is.
+func (g *Engine) Recheck() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.machine != nil {
+		g.machine.Recheck()
+	}
+}
+
 // tick does what is due, unless events that the stream stored before now are still to come.
 func (g *Engine) tick(ctx context.Context) error {
 	g.mu.Lock()
@@ -161,16 +170,9 @@ func (g *Engine) load(ctx context.Context) error {
 		return nil
 	}
 	m := NewMachine(g.cfg, g.deps.Site, g.deps.Escalations)
-	err := g.deps.Bucket.Each(ctx, "", func(key string, value []byte, revision uint64) error {
-		r, err := decode(key, value, revision)
-		if err != nil {
-			g.deps.Logger.Error("incident record can't be read and is left alone", "key", key, "err", err)
-			return nil
-		}
-		if r != nil {
-			m.add(r)
-		}
-		return nil
+	m.Silence(g.deps.Silenced)
+	err := each(ctx, g.deps.Bucket, func(r *record) { m.add(r) }, func(key string, err error) {
+		g.deps.Logger.Error("incident record can't be read and is left alone", "key", key, "err", err)
 	})
 	if err != nil {
 		return fmt.Errorf("read incidents: %w", err)

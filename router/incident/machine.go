@@ -28,6 +28,23 @@ type Machine struct {
 	opened int
 	// escalations are after how long an open incident is told to the next in line, shortest first.
 	escalations []time.Duration
+	silenced    Silenced
+}
+
+// Silenced returns the id of the silence that holds an event's notices back at a time, and until when at most, or "".
+type Silenced func(e *event.Event, at time.Time) (id string, until time.Time)
+
+// Silence sets what holds notices back; nil is nothing.
+func (m *Machine) Silence(by Silenced) { m.silenced = by }
+
+// Recheck looks at once whether what is silenced still is: the silences have changed.
+func (m *Machine) Recheck() {
+	for _, r := range m.records {
+		if i := r.open(); i != nil && i.Silenced != "" {
+			i.Look = m.now
+			m.schedule(r)
+		}
+	}
 }
 
 // NewMachine returns a machine without records. The site is that of what is expected and was never seen.

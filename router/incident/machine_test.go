@@ -133,7 +133,7 @@ func TestLoneTaskOpensAtOnceAndResolvesWhenStable(t *testing.T) {
 	resolved := s.last()
 	assert.Equal(t, int64(252_000), resolved.Data.Incident.DowntimeMS)
 	assert.Equal(t, s.at(312), resolved.Time)
-	assert.Equal(t, event.Info, resolved.Severity)
+	assert.Equal(t, event.Error, resolved.Severity, "a route by severity that told the problem tells its end")
 	assert.Equal(t, "it runs again after 1 start", resolved.Data.Incident.Recovery)
 	assert.Equal(t, opened.Data.Incident.ID, resolved.Data.Incident.ID)
 }
@@ -362,4 +362,63 @@ func TestServiceBelowDesired(t *testing.T) {
 	assert.Equal(t, "web runs 1 of 3 tasks", s.last().Data.Incident.Title)
 	s.start(400, "web", "b").start(401, "web", "c").apply(410, service("at_desired", 3, 3)).until(700)
 	s.want("web opened below_desired 1", "web resolved at_desired 2")
+}
+
+// TestSilence: transitions are stamped with what holds them back; when that ends with the problem still there, it is
+// told once, and a problem that ended within it never.
+func TestSilence(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		until   float64 // when the silence was to end
+		expired float64 // when somebody ended it, 0 for never
+		back    float64 // when the workload ran again, 0 for never
+		want    []string
+	}{
+		"it ends by itself":       {600, 0, 0, []string{"web opened stopped 1 by s1", "web updated silence_ended 2 by "}},
+		"somebody ends it":        {9000, 300, 0, []string{"web opened stopped 1 by s1", "web updated silence_ended 2 by "}},
+		"the problem ends within": {600, 0, 20, []string{"web opened stopped 1 by s1", "web resolved stable 2 by s1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := play(t, nil)
+			end := s.at(tt.until)
+			s.m.Silence(func(e *event.Event, at time.Time) (string, time.Time) {
+				if e.Data.Workload == "web" && at.Before(end) {
+					return "s1", end
+				}
+				return "", time.Time{}
+			})
+			s.start(0, "web", "1").crash(10, "web", "1")
+			if tt.back > 0 {
+				s.start(tt.back, "web", "1")
+			}
+			if tt.expired > 0 {
+				s.until(tt.expired)
+				end = s.at(tt.expired)
+				s.m.Recheck()
+			}
+			s.until(1200)
+			var got []string
+			for _, e := range s.told {
+				i := e.Data.Incident
+				got = append(got, fmt.Sprintf("%s %s %s %d by %s", e.Data.Workload, e.Type.Event(), i.Reason, i.Transition, i.Silenced))
+			}
+			assert.Equal(t, tt.want, got)
+		})
+	}
+}
+
+// TestNewestEvidence: what is told later shows the newest stop, not the first.
+func TestNewestEvidence(t *testing.T) {
+	t.Parallel()
+	s := play(t, nil).start(0, "web", "1").crash(1, "web", "1").start(2, "web", "1").crash(3, "web", "1").start(4, "web", "1")
+	e := stopEvent("web", "1", "oom.limit", false)
+	e.Data.Task.Log = &event.Log{Lines: []string{"the last words"}}
+	s.apply(5, e).start(6, "web", "1").until(300)
+	s.want("web opened stopped 1", "web updated crash_loop 2", "web resolved stable 3")
+	for _, told := range s.told[1:] {
+		assert.Equal(t, "oom.limit", told.Data.Cause.Class)
+		assert.Equal(t, []string{"the last words"}, told.Data.Task.Log.Lines)
+	}
+	assert.Equal(t, s.told[0].CausationID, "e2")
 }

@@ -179,7 +179,9 @@ type state struct {
 	// Since is when it was opened by the machine's time, Escalated how many of the escalations are told.
 	Since     time.Time `json:"since"`
 	Escalated int       `json:"escalated,omitempty"`
-	Silenced  string    `json:"silenced,omitempty"`
+	// Silenced is the silence that holds its notices back, Look when to ask again.
+	Silenced string    `json:"silenced,omitempty"`
+	Look     time.Time `json:"look,omitzero"`
 	// Known are the revisions that ran when it opened.
 	Known []string `json:"known,omitempty"`
 	// Lost counts the tasks of a host by the key of their workload, until they are replaced.

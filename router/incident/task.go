@@ -178,6 +178,7 @@ func (m *Machine) unwanted(r *record, e *event.Event, before int64) {
 	loop := len(r.Stops) >= m.cfg.Loop.Stops
 	if i := r.open(); i != nil {
 		i.again(e, m.now)
+		i.Base = *trimmed(e) // the newest evidence and log are what helps
 		m.worse(r, e, loop)
 		return
 	}
