@@ -158,4 +158,14 @@ func plural(n int64, one string) string {
 	return strconv.FormatInt(n, 10) + " " + one + "s"
 }
 
-func duration(d time.Duration) string { return d.Round(time.Second).String() }
+// duration is such as 12m, 1h5m or 40s.
+func duration(d time.Duration) string {
+	s := d.Round(time.Second).String()
+	if strings.HasSuffix(s, "m0s") {
+		s = s[:len(s)-len("0s")]
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = s[:len(s)-len("0m")]
+	}
+	return s
+}

@@ -200,6 +200,7 @@ func opening(e *event.Event) string {
 	if place := where(e); place != "" {
 		what += " " + place
 	}
+	what += howBad(e)
 	if d, ok := ran(e); ok && e.Type == event.TaskStopped {
 		what += " after it ran " + Duration(d)
 	}

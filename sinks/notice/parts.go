@@ -29,30 +29,6 @@ func (n *Notice) changed(e *event.Event) {
 	n.add("Changed", lines...)
 }
 
-func (n *Notice) incident(e *event.Event) {
-	i := e.Data.Incident
-	if i == nil {
-		return
-	}
-	if !i.Opened.IsZero() {
-		n.add("Since", day(i.Opened))
-	}
-	if i.Stops > 0 {
-		n.add("Stops", strconv.FormatInt(i.Stops, 10))
-	}
-	if tasks := i.Tasks; len(tasks) > 0 {
-		shown := tasks[:min(len(tasks), maxTasks)]
-		line := strings.Join(shown, ", ")
-		if more := len(tasks) - len(shown); more > 0 {
-			line += fmt.Sprintf(" and %d more", more)
-		}
-		n.add("Tasks", line)
-	}
-	if !i.Resolved.IsZero() {
-		n.add("Recovered", day(i.Resolved))
-	}
-}
-
 func (n *Notice) action(e *event.Event) {
 	a := e.Data.Action
 	if a == nil {
@@ -137,6 +113,7 @@ func (n *Notice) next(e *event.Event) {
 			n.add("Mute", "label the workload bellbuoy.alert=off")
 		}
 	}
+	n.nextOfIncident(e)
 	n.add("Event", e.ID)
 }
 

@@ -102,10 +102,22 @@ func derived() []Sample {
 				Tasks: []string{"a", "b", "c", "d", "e", "f", "g"}, Opened: happened().Add(-3 * time.Minute),
 			}
 		}),
+		with("incident-again", event.IncidentUpdated, func(d *event.Data) {
+			cause := exitError()
+			d.Cause = &cause
+			d.Changed = []event.Change{{What: "image", From: "shop/pay:1.4", To: "shop/pay:1.5"}}
+			d.Incident = &event.Incident{
+				ID: "inc-2", State: "open", Transition: 4, Family: "exit", Title: "pay keeps stopping: exit code 3", Reason: "again",
+				Stops: 31, Restarts: 30, Flaps: 2, Tasks: []string{"a", "b"}, TaskCount: 12, Nodes: []string{"web-7", "web-8", "web-9"},
+				Running: 8, Desired: 20, Causes: []string{"exit.error (29)", "oom.limit (2)"}, Opened: happened().Add(-3 * time.Hour), Last: happened(),
+				Healthy: happened().Add(-4 * time.Hour), Recent: []string{"revision 7 → 8 began to run 12m0s before"},
+				Done: []string{"02:01:07 Bellbuoy: restart succeeded"},
+			}
+		}),
 		with("incident-resolved", event.IncidentResolved, func(d *event.Data) {
 			d.Incident = &event.Incident{
 				ID: "inc-1", State: "resolved", Transition: 3, Family: "exit", Title: "pay keeps stopping with exit code 3", Stops: 4,
-				Opened: happened().Add(-252 * time.Second), Resolved: happened(), DowntimeMS: 252_000,
+				Opened: happened().Add(-252 * time.Second), Resolved: happened(), DowntimeMS: 252_000, Recovery: "revision 9 runs after 3 starts",
 			}
 		}),
 		with("action-denied", event.ActionDenied, func(d *event.Data) {

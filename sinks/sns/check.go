@@ -63,6 +63,31 @@ func codeOf(err error) string {
 	return ""
 }
 
+// learn asks for the topic's own size limit, before the first message that could exceed it. Without the right to ask, or without an answer, that of the config holds.
+func (s *Sink) learn(ctx context.Context) {
+	answer, err := s.client.GetTopicAttributes(ctx, &awssns.GetTopicAttributesInput{TopicArn: aws.String(s.cfg.TopicARN)})
+	if err != nil {
+		if codeOf(s.judge(ctx, err)) != "" { // it answers, and says no
+			s.limit.Store(-1)
+		}
+		return
+	}
+	limit, err := strconv.Atoi(answer.Attributes["MaximumMessageSize"])
+	if err != nil || limit < minMessageBytes {
+		limit = -1
+	}
+	s.limit.Store(int64(limit))
+}
+
+// effective is the config with the smaller of its limit and the topic's.
+func (s *Sink) effective() Config {
+	cfg := s.cfg
+	if limit := s.limit.Load(); limit > 0 {
+		cfg.MaxMessageBytes = min(cfg.MaxMessageBytes, int(limit))
+	}
+	return cfg
+}
+
 func (s *Sink) compare(topic map[string]string) error {
 	if limit, err := strconv.Atoi(topic["MaximumMessageSize"]); err == nil && limit < s.cfg.MaxMessageBytes {
 		return fmt.Errorf("topic %s takes messages of %d bytes and max_message_bytes is %d; lower max_message_bytes or raise the topic's MaximumMessageSize", s.cfg.TopicARN, limit, s.cfg.MaxMessageBytes)

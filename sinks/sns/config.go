@@ -15,6 +15,10 @@ const (
 	People = "people"
 	// JSON is the event as it is on the stream: structured CloudEvents JSON.
 	JSON = "json"
+	// Chat is a custom notification of Amazon Q Developer, which posts it to Slack or Microsoft Teams.
+	Chat = "chat"
+	// PagerDuty has the shape of a CloudWatch alarm, which PagerDuty's and Opsgenie's CloudWatch integrations read.
+	PagerDuty = "pagerduty"
 )
 
 // Limits of max_message_bytes: SNS's own default and the most that a topic can be set to.
@@ -28,7 +32,7 @@ const (
 type Config struct {
 	// TopicARN names the topic; one that ends in .fifo is a FIFO topic.
 	TopicARN string `yaml:"topic_arn"`
-	// Format is people or json.
+	// Format is people, json, chat or pagerduty. A topic has one: its subscribers can't tell them apart.
 	Format string `yaml:"format"`
 	// MaxMessageBytes is the topic's MaximumMessageSize: body and attributes together.
 	MaxMessageBytes int `yaml:"max_message_bytes"`
@@ -70,12 +74,10 @@ func (c Config) Validate() error {
 
 func (c Config) formatFault() error {
 	switch c.Format {
-	case People, JSON:
+	case People, JSON, Chat, PagerDuty:
 		return nil
-	case "chat", "pagerduty":
-		return fault.At("format", "%s is not available yet; write people or json", c.Format)
 	}
-	return fault.At("format", "%q is not a format; write people or json", c.Format)
+	return fault.At("format", "%q is not a format; write people, json, chat or pagerduty", c.Format)
 }
 
 var (

@@ -23,7 +23,6 @@ func TestConfigFaults(t *testing.T) {
 		"name":            {func(c *Config) { c.TopicARN = "arn:aws:sns:eu-west-1:123456789012:my alerts" }, "topic_arn", `"my alerts"`},
 		"no region":       {func(c *Config) { c.TopicARN = "arn:aws:sns::123456789012:alerts" }, "topic_arn", "no region"},
 		"another region":  {func(c *Config) { c.Region = "us-east-1" }, "topic_arn", "is in region eu-west-1, but the client is for region us-east-1"},
-		"later format":    {func(c *Config) { c.Format = "chat" }, "format", "chat is not available yet; write people or json"},
 		"unknown format":  {func(c *Config) { c.Format = "xml" }, "format", `"xml" is not a format`},
 		"too few bytes":   {func(c *Config) { c.MaxMessageBytes = 100 }, "max_message_bytes", "is 100"},
 		"too many bytes":  {func(c *Config) { c.MaxMessageBytes = 2 << 20 }, "max_message_bytes", "is 2097152"},

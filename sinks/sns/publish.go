@@ -24,7 +24,7 @@ var errNoResult = errors.New("the answer of SNS says nothing about the message")
 // a reason that holds for the next call, too, the rest is not tried.
 func (s *Sink) publish(ctx context.Context, batch []event.Event, out []outgoing, errs []error) {
 	for n := 0; len(out) > 0; out = out[n:] {
-		n = fitting(out, s.cfg.MaxMessageBytes)
+		n = fitting(out, s.effective().MaxMessageBytes)
 		err := s.call(ctx, batch, out[:n], errs)
 		if isContent(err) && n > 1 {
 			// One bad entry must not hold up the others.

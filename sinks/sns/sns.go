@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	awssns "github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/prometheus/client_golang/prometheus"
@@ -37,6 +38,8 @@ type Sink struct {
 	marks   Marks
 	logger  *slog.Logger
 	metrics *metrics
+	// limit is the topic's own size limit in bytes, once it is known: 0 before, -1 if it may not be asked for.
+	limit atomic.Int64
 }
 
 var _ sinks.Sink = (*Sink)(nil)
@@ -136,7 +139,11 @@ func (s *Sink) prepare(ctx context.Context, e *event.Event, err *error) (m messa
 		s.skipped(reason)
 		return message{}, false
 	}
-	m, *err = render(s.cfg, e)
+	m, *err = render(s.effective(), e)
+	if *err == nil && m.size() > minMessageBytes && s.limit.Load() == 0 {
+		s.learn(ctx)
+		m, *err = render(s.effective(), e)
+	}
 	if m.truncated {
 		s.metrics.truncated.Inc()
 	}

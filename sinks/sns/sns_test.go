@@ -133,7 +133,7 @@ func TestPublishesAlertsOnly(t *testing.T) {
 
 	got := fake.all()
 	require.Len(t, got, len(batch))
-	assert.Equal(t, 2, fake.calls, "eleven messages are two calls")
+	assert.Equal(t, 3, fake.calls, "eleven messages are two calls, and the size of one asks for the topic's limit")
 	assert.Equal(t, "[prod-eu] pay stopped: exit code 3 (ran 4s)", got[0].Subject)
 	assert.Contains(t, got[0].Message, "Event: "+batch[0].ID+"\n")
 	assert.Equal(t, map[string][2]string{
@@ -379,4 +379,21 @@ func TestSecondSinkOfOneName(t *testing.T) {
 	open(t, configFor("http://127.0.0.1:1"), Deps{Name: "other", Registerer: reg})
 	a.skipped(skipMuted)
 	assert.InDelta(t, 1, testutil.ToFloat64(b.metrics.skipped.WithLabelValues(skipMuted)), 0)
+}
+
+// TestTopicsOwnLimit: a topic that takes less than the config says gets less, without a refusal.
+func TestTopicsOwnLimit(t *testing.T) {
+	fake := &fakeSNS{limit: 8 << 10}
+	s := open(t, configFor(serve(t, fake)), Deps{})
+	e := sinktest.Alerts()[0]
+	e.Data.Task.Log = &event.Log{}
+	for range 20 {
+		e.Data.Task.Log.Lines = append(e.Data.Task.Log.Lines, strings.Repeat("日本", 300))
+	}
+	require.NoError(t, s.Send(t.Context(), []event.Event{e}))
+	require.Empty(t, fake.refused)
+	require.Len(t, fake.all(), 1)
+	sent := fake.all()[0]
+	assert.LessOrEqual(t, sent.size(), 8<<10)
+	assert.Contains(t, sent.Message, "cut to the topic's size limit")
 }

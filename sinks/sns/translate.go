@@ -50,9 +50,14 @@ func render(cfg Config, e *event.Event) (message, error) {
 	m := message{subject: subject(e, n), attributes: attributes(e)}
 	budget := cfg.MaxMessageBytes - attributesSize(m.attributes)
 	var err error
-	if cfg.Format == JSON {
+	switch cfg.Format {
+	case JSON:
 		m.body, m.truncated, err = encode(e, budget)
-	} else {
+	case Chat:
+		m.body, m.truncated, err = chatOf(e, n, budget)
+	case PagerDuty:
+		m.subject, m.body, m.truncated, err = pagerduty(cfg, e, n, budget)
+	default:
 		m.body, m.truncated = fit(text(n), budget, e.ID)
 	}
 	if cfg.fifo() {

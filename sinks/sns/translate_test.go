@@ -1,10 +1,14 @@
 package sns
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
@@ -92,28 +96,157 @@ func TestFIFOIDs(t *testing.T) {
 	assert.NotEqual(t, dedup(&opened), dedup(&resolved), "a recovery is no repetition")
 }
 
-// Thousands of odd events in each format, on both kinds of topic: SNS's rules hold for every one.
-func TestNoEventIsRefused(t *testing.T) {
-	const events = 250
-	rnd := rand.New(rand.NewPCG(1, 2))
-	for _, format := range []string{People, JSON} {
-		for _, arn := range []string{topic, topic + ".fifo"} {
-			for _, limit := range []int{minMessageBytes, defaultMessageBytes} {
-				fake := &fakeSNS{limit: limit}
-				cfg := configFor("")
-				cfg.Format, cfg.TopicARN, cfg.MaxMessageBytes = format, arn, limit
-				for i := range events {
-					e := oddEvent(rnd, i)
-					m, err := render(cfg, &e)
-					if format == JSON && limit == minMessageBytes && err != nil {
-						continue // Too large even without its bulk: a dead letter, never a broken request.
-					}
-					require.NoError(t, err)
-					require.Empty(t, fake.check(wire(arn, m)), "event %d: %+v", i, m)
-				}
-			}
+// TestNoIncidentIsRefused: thousands of odd incidents and other events in each format, on both kinds of topic: the
+// documented rules of SNS hold for every one, and those of the reader behind the topic.
+func TestNoIncidentIsRefused(t *testing.T) {
+	t.Parallel()
+	rnd, all := rand.New(rand.NewPCG(1, 2)), make([]event.Event, odd())
+	for i := range all {
+		if all[i] = oddIncident(rnd, i); i%7 == 0 {
+			all[i] = oddEvent(rnd, i)
 		}
 	}
+	for _, format := range []string{People, JSON, Chat, PagerDuty} {
+		for _, arn := range []string{topic, topic + ".fifo"} {
+			t.Run(format+" "+arn, func(t *testing.T) {
+				t.Parallel()
+				for limit, events := range map[int][]event.Event{minMessageBytes: all[:700], defaultMessageBytes: all} {
+					fake := &fakeSNS{limit: limit}
+					cfg := configFor("")
+					cfg.Format, cfg.TopicARN, cfg.MaxMessageBytes = format, arn, limit
+					for i := range events {
+						e := events[i]
+						m, err := render(cfg, &e)
+						if format == JSON && limit == minMessageBytes && err != nil {
+							continue // Too large even without its bulk: a dead letter, never a broken request.
+						}
+						require.NoError(t, err)
+						require.Empty(t, fake.check(wire(arn, m)), "event %d: %+v", i, m)
+						require.Empty(t, unread(format, &e, m), "event %d: %+v", i, m)
+					}
+				}
+			})
+		}
+	}
+}
+
+// longTests makes as many incidents as a release wants to see; make test uses fewer, for the race detector's sake.
+const longTests = "BELLBUOY_E2E_LONG"
+
+func odd() int {
+	if os.Getenv(longTests) != "" {
+		return 7000
+	}
+	return 1500
+}
+
+// unread says what the reader behind a topic of the format would not take.
+func unread(format string, e *event.Event, m message) string {
+	switch format {
+	case JSON:
+		if _, err := event.Decode([]byte(m.body)); err != nil {
+			return err.Error()
+		}
+	case Chat:
+		return chatFault(e, m.body)
+	case PagerDuty:
+		return alarmFault(e, m)
+	}
+	return ""
+}
+
+// chatFault checks a body against the schema that Amazon documents for custom notifications.
+func chatFault(e *event.Event, body string) string {
+	var c chat
+	dec := json.NewDecoder(strings.NewReader(body))
+	dec.DisallowUnknownFields()
+	switch err := dec.Decode(&c); {
+	case err != nil:
+		return err.Error()
+	case c.Version != "1.0" || c.Source != "custom":
+		return "version or source"
+	case c.Content.TextType != "client-markdown" || c.Content.Description == "":
+		return "content"
+	case utf8.RuneCountInString(c.Content.Title) > 250 || utf8.RuneCountInString(c.Metadata.Summary) > 250:
+		return "title"
+	case strings.ContainsAny(c.Content.Title+c.Metadata.Summary+strings.Join(c.Content.NextSteps, ""), "<>`"):
+		return "a mention could be forged"
+	case c.Metadata.ThreadID == "" || e.Data.Incident != nil && c.Metadata.ThreadID != fifoID(e.Data.Incident.ID):
+		return "threadId"
+	}
+	return ""
+}
+
+// alarmFault checks that a body can be merged by its name, and that the subject says the same.
+func alarmFault(e *event.Event, m message) string {
+	var a alarm
+	state := stateAlarm
+	if e.Data.Incident != nil && e.Data.Incident.State == "resolved" {
+		state = stateOK
+	}
+	switch err := json.Unmarshal([]byte(m.body), &a); {
+	case err != nil:
+		return err.Error()
+	case a.NewStateValue != state || !strings.HasPrefix(m.subject, state+": "):
+		return "state"
+	case a.AlarmName == "" || !strings.Contains(m.subject, a.AlarmName):
+		return "name"
+	case a.AWSAccountID == "" || a.Region == "" || a.AlarmDescription == "" || a.NewStateReason == "":
+		return "empty"
+	}
+	other := *e
+	if e.Data.Incident != nil {
+		section := *e.Data.Incident
+		section.State, section.Transition, section.Title, section.Stops = "resolved", section.Transition+1, "another title", 99
+		other.Data.Incident, other.ID = &section, "another"
+		if alarmName(&other) != a.AlarmName {
+			return "the name is not stable"
+		}
+	}
+	return ""
+}
+
+// oddIncident is a transition of an incident with odd, missing and huge members.
+func oddIncident(rnd *rand.Rand, i int) event.Event {
+	e := oddEvent(rnd, i)
+	types := []event.Type{event.IncidentOpened, event.IncidentUpdated, event.IncidentResolved}
+	e.Type = types[rnd.IntN(len(types))]
+	s := &event.Incident{
+		ID: fmt.Sprintf("incident-%d", i/3), State: "open", Transition: int64(1 + rnd.IntN(9)), Title: oddText(rnd, 300), Family: oddText(rnd, 20),
+		Reason:   []string{"", "again", "worse", "reminder", "escalated", "silence_ended", "crash_loop", oddText(rnd, 9)}[rnd.IntN(8)],
+		Recovery: oddText(rnd, 200), Silenced: oddText(rnd, 9), Stops: rnd.Int64N(1e6), Restarts: rnd.Int64N(1e6), Flaps: rnd.Int64N(9),
+		TaskCount: rnd.Int64N(2000), Running: rnd.Int64N(50), Desired: rnd.Int64N(50), Opened: time.Unix(rnd.Int64N(2e9), 0), Last: time.Unix(rnd.Int64N(2e9), 0),
+	}
+	for range []int{0, 1, 2, 20}[rnd.IntN(4)] {
+		s.Tasks, s.Nodes = append(s.Tasks, oddText(rnd, 40)), append(s.Nodes, oddText(rnd, 40))
+		s.Done, s.Recent, s.Causes = append(s.Done, oddText(rnd, 60)), append(s.Recent, oddText(rnd, 60)), append(s.Causes, oddText(rnd, 20))
+	}
+	if e.Type == event.IncidentResolved {
+		s.State, s.Resolved, s.DowntimeMS = "resolved", time.Unix(rnd.Int64N(2e9), 0), rnd.Int64()
+	}
+	e.Data.Incident = s
+	return e
+}
+
+func TestChat(t *testing.T) {
+	golden(t, Chat)
+}
+
+func TestPagerDuty(t *testing.T) {
+	golden(t, PagerDuty)
+}
+
+func golden(t *testing.T, format string) {
+	t.Helper()
+	cfg := configFor("")
+	cfg.Format = format
+	sinktest.Golden(t, "testdata/"+format+".txt", *update, func(e *event.Event) string {
+		m, err := render(cfg, e)
+		require.NoError(t, err)
+		var body bytes.Buffer
+		require.NoError(t, json.Indent(&body, []byte(m.body), "", "  "))
+		return "Subject: " + m.subject + "\n\n" + body.String()
+	})
 }
 
 // The same through the SDK and the wire, with full batches.
@@ -175,12 +308,13 @@ func oddEvent(rnd *rand.Rand, i int) event.Event {
 		}
 	}
 	if c := e.Data.Cause; c != nil && rnd.IntN(2) == 0 {
-		c.Class, c.Say, c.Evidence = oddText(rnd, 80), oddText(rnd, 2000), []string{oddText(rnd, 2000), ""}
+		c.Class, c.Say, c.Evidence = oddText(rnd, 80), oddText(rnd, []int{100, 2000}[rnd.IntN(2)]), []string{oddText(rnd, 300), ""}
 	}
 	if task := e.Data.Task; task != nil && rnd.IntN(2) == 0 {
 		task.Name, task.State, task.Log = oddText(rnd, 300), event.State(oddText(rnd, 30)), &event.Log{}
-		for range rnd.IntN(60) {
-			task.Log.Lines = append(task.Log.Lines, oddText(rnd, 600))
+		long := []int{1, 5, 10, 600}[rnd.IntN(4)]
+		for range []int{1, 2, 20, 60}[rnd.IntN(4)] {
+			task.Log.Lines = append(task.Log.Lines, oddText(rnd, long))
 		}
 	}
 	return e
