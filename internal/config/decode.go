@@ -189,7 +189,9 @@ func (d *decoder) sequence(n ast.Node, path string, v reflect.Value) {
 		return
 	}
 	if v.Type().Elem().Kind() == reflect.String {
-		v.SetZero() // a list of plain values replaces its default; a list of components grows over the files
+		// A list of plain values replaces its default, and an empty one is not a missing one; a list of components
+		// grows over the files.
+		v.Set(reflect.MakeSlice(v.Type(), 0, len(list.Values)))
 	}
 	for _, item := range list.Values {
 		e := reflect.New(v.Type().Elem()).Elem()

@@ -44,6 +44,9 @@ func (m *Machine) service(r *record, e *event.Event, s *event.Service) {
 		}
 	case "at_desired", "SERVICE_STEADY_STATE":
 		r.Below = time.Time{}
+		if i := r.open(); i != nil && i.Family == "missing" { // the platform knows tasks that were never seen to start
+			m.resolve(r, "at_desired", e.Time, "the platform runs as many tasks as it wants")
+		}
 	case "SERVICE_TASK_START_IMPAIRED":
 		b := *e
 		b.Data.Message = r.Place.Workload + " can't start its tasks"

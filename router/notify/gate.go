@@ -91,7 +91,7 @@ func (g *Gate) decide(ctx context.Context, e *event.Event, before []event.Event,
 		return verdict{}, err
 	case had != nil:
 		return verdict{outcome: Held, why: "it was decided before: " + string(had.Outcome), noted: true}, nil
-	case i.Silenced != "":
+	case i.Silenced != "" && e.Type != event.IncidentResolved: // whoever was told of the problem is told of its end
 		return verdict{outcome: Held, why: "silence " + i.Silenced}, nil
 	case i.Within != "":
 		return verdict{outcome: Held, why: "incident " + i.Within + " explains it"}, nil
