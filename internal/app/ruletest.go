@@ -195,6 +195,15 @@ func (m noteMap) Get(_ context.Context, key string) ([]byte, uint64, error) {
 	return nil, 0, nil
 }
 
+func (m noteMap) Put(ctx context.Context, key string, value []byte, _ uint64) (uint64, bool, error) {
+	return m.PutFor(ctx, key, value, 0)
+}
+
+func (m noteMap) Delete(_ context.Context, key string, _ uint64) (bool, error) {
+	delete(m, key)
+	return true, nil
+}
+
 func (m noteMap) PutFor(_ context.Context, key string, value []byte, _ time.Duration) (uint64, bool, error) {
 	m[key] = value
 	return 1, true, nil

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
 
 	"github.com/bellbuoy/bellbuoy/collectors"
 	"github.com/bellbuoy/bellbuoy/internal/awsclient"
@@ -39,13 +40,15 @@ type wiring struct {
 	logger     *slog.Logger
 	roles      Roles
 	sinks      map[string]sinks.Sink
+	limits     map[string]*rate.Limiter // of notices, by sink
+	gates      []stage                  // tell digests
 }
 
 // wire builds every component of the roles. Nothing that can't be built is left out in silence.
 func (p *Program) wire(ctx context.Context, st *stream, roles Roles, logger *slog.Logger, registry *prometheus.Registry) (*wiring, error) {
 	w := &wiring{
 		program: p, stream: st, publisher: st.bus.NewPublisher(), registry: registry, logger: logger, roles: roles,
-		sinks: map[string]sinks.Sink{},
+		sinks: map[string]sinks.Sink{}, limits: map[string]*rate.Limiter{},
 	}
 	cfg := p.withDefaultSinks()
 	ps, err := w.parts(ctx, cfg)
@@ -136,12 +139,28 @@ func (w *wiring) gated(r Rule, ps parts) sinks.Sink {
 	if !wakes(r.Kind) {
 		return w.sinks[r.To]
 	}
-	return notify.New(w.sinks[r.To], notify.Deps{
+	if n := ps.config.Notices.PerMinute; n > 0 && w.limits[r.To] == nil {
+		w.limits[r.To] = rate.NewLimiter(rate.Limit(float64(n)/60), n)
+	}
+	gate := notify.New(w.sinks[r.To], notify.Deps{
 		Route: r.Name, After: r.After, Notes: ps.incidents, Logger: w.logger.With("component", "notices"),
+		Limit: w.limits[r.To], Site: ps.config.Site,
+		Open: func(ctx context.Context) ([]event.Event, error) { return openOf(ctx, ps.incidents, r.When) },
 		Stands: func(ctx context.Context, e *event.Event) (event.Event, bool, error) {
 			return incident.Stands(ctx, ps.incidents, e)
 		},
 	})
+	w.gates = append(w.gates, stage{"notices of " + r.Name, gate.Run})
+	return gate
+}
+
+// openOf are the open incidents that a route takes and nothing silences.
+func openOf(ctx context.Context, b incident.Bucket, when *router.Filter) ([]event.Event, error) {
+	all, err := incident.List(ctx, b)
+	return slices.DeleteFunc(all, func(e event.Event) bool {
+		match, err := when.Match(&e)
+		return err != nil || !match || e.Data.Incident.State != "open" || e.Data.Incident.Silenced != ""
+	}), err
 }
 
 // buildIncidents makes the engine of incidents and the route that feeds it.
@@ -222,6 +241,7 @@ func (w *wiring) run(ctx context.Context) error {
 	}
 	if w.router != nil {
 		stages = append(stages, stage{"routes", w.router.Run}, stage{"incidents", w.incidents.Run}, stage{"silences", w.silences.run})
+		stages = append(stages, w.gates...)
 	}
 	switch {
 	case w.plays():

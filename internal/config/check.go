@@ -36,6 +36,9 @@ func check(c *Config, places map[string]place, misspelt map[string]bool) Faults 
 		k.add(fmt.Sprintf("incidents.expect[%d]", i), x.Validate())
 	}
 	k.silences(c)
+	if n := c.Notices.PerMinute; n < 0 || n > 10_000 {
+		k.at("notices.per_minute", "notices.per_minute: is %d; write 1 to 10000, or 0 for no bound", n)
+	}
 	for i, row := range c.Cause {
 		k.add(fmt.Sprintf("cause[%d]", i), row.Validate())
 	}

@@ -39,10 +39,19 @@ type Config struct {
 	Routes []Route `yaml:"routes"`
 	// Incidents say when a problem is one, and when it is over.
 	Incidents incident.Config `yaml:"incidents"`
+	// Notices bound how often a sink tells of problems.
+	Notices Notices `yaml:"notices"`
 	// Silences hold notices of incidents back for a time.
 	Silences []silence.Silence `yaml:"silences"`
 	// Cause are rows in front of the tables that say why a task stopped.
 	Cause []cause.Row `yaml:"cause"`
+}
+
+// Notices are what a sink that wakes somebody is told.
+type Notices struct {
+	// PerMinute is how many problems a minute one sink is told of, after as many at once; the rest is told by digests.
+	// 0 does not bound it.
+	PerMinute int `yaml:"per_minute"`
 }
 
 // HTTP is the listener for health, metrics and the page.
@@ -138,8 +147,8 @@ func Default() Config {
 	return Config{
 		Version: 1, Site: "local", Node: host, DataDir: defaultDataDir(),
 		HTTP:      HTTP{Listen: "127.0.0.1:8377"},
-		Incidents: incident.DefaultConfig(),
-		NATS:      NATS{Manage: "auto", Replicas: 1, Embedded: Embedded{Listen: "127.0.0.1:4222", Durability: "strict"}},
+		Incidents: incident.DefaultConfig(), Notices: Notices{PerMinute: 30},
+		NATS: NATS{Manage: "auto", Replicas: 1, Embedded: Embedded{Listen: "127.0.0.1:4222", Durability: "strict"}},
 	}
 }
 

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	"github.com/bellbuoy/bellbuoy/schemas/event"
 	"github.com/bellbuoy/bellbuoy/sinks"
@@ -21,6 +24,12 @@ type Deps struct {
 	Notes Notes
 	// Stands returns how the incident of an event stands now, or false if nobody knows.
 	Stands func(ctx context.Context, e *event.Event) (event.Event, bool, error)
+	// Limit bounds how often the sink is told of problems, over all routes to it; nil does not. What exceeds it is told by
+	// digests, which Open, the open incidents of the route, makes short.
+	Limit *rate.Limiter
+	Open  func(ctx context.Context) ([]event.Event, error)
+	// Site is that of the digests.
+	Site   string
 	Logger *slog.Logger
 }
 
@@ -28,6 +37,10 @@ type Deps struct {
 type Gate struct {
 	deps Deps
 	next sinks.Sink
+
+	mu     sync.Mutex // guards what follows
+	held   int64      // for the digest, and not counted in the bucket yet
+	stormy bool       // the bucket knows of the storm
 }
 
 var _ sinks.Sink = (*Gate)(nil)
@@ -66,7 +79,10 @@ func (g *Gate) Send(ctx context.Context, batch []event.Event) error {
 			out, from = append(out, *e), append(from, n)
 			continue
 		}
-		if verdicts[n], errs[n] = g.decide(ctx, e, batch[:n], verdicts); errs[n] == nil && verdicts[n].outcome == Sent {
+		if verdicts[n], errs[n] = g.decide(ctx, e, batch[:n], verdicts); errs[n] == nil && verdicts[n].outcome == Sent && g.exceeds(e) {
+			verdicts[n], errs[n] = verdict{outcome: Digest, why: "more than the sink's notices a minute"}, g.overflow(ctx)
+		}
+		if errs[n] == nil && verdicts[n].outcome == Sent {
 			out, from = append(out, g.honest(*e, verdicts[n])), append(from, n)
 		}
 	}
@@ -109,6 +125,11 @@ func (g *Gate) decide(ctx context.Context, e *event.Event, before []event.Event,
 	return g.timely(ctx, e)
 }
 
+// exceeds says that the sink has been told of enough problems for now. The end of one is always told.
+func (g *Gate) exceeds(e *event.Event) bool {
+	return g.deps.Limit != nil && e.Type != event.IncidentResolved && !g.deps.Limit.Allow()
+}
+
 // turn says why it is not this route's turn, or "".
 func (g *Gate) turn(i *event.Incident, past past) string {
 	switch reached := time.Duration(i.Escalation) * time.Second; {
@@ -129,6 +150,8 @@ func (g *Gate) ending(e *event.Event, past past) (verdict, error) {
 		return verdict{outcome: Sent}, nil
 	case past.open && time.Since(e.Recorded) < patient:
 		return verdict{}, &sinks.Throttled{After: again, Err: errors.New("how the problem began is still on its way")}
+	case past.digest:
+		return verdict{outcome: Held, why: "the problem was told in a digest"}, nil
 	case past.folded:
 		return verdict{outcome: Sent, why: "with what could not be sent while it lasted"}, nil
 	}

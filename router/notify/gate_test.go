@@ -19,18 +19,39 @@ import (
 
 // notes are kept in a map; the real bucket is in the program's own tests.
 type notes struct {
-	mu   sync.Mutex
-	kept map[string][]byte
-	err  error
+	mu        sync.Mutex
+	kept      map[string][]byte
+	revisions map[string]uint64
+	err       error
 }
 
 func (n *notes) Get(_ context.Context, key string) ([]byte, uint64, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if v, ok := n.kept[key]; ok {
-		return v, 1, n.err
+		return v, n.revisions[key] + 1, n.err
 	}
 	return nil, 0, n.err
+}
+
+func (n *notes) Put(_ context.Context, key string, value []byte, revision uint64) (uint64, bool, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if _, ok := n.kept[key]; n.err != nil || ok != (revision != 0) || ok && revision != n.revisions[key]+1 {
+		return 0, false, n.err
+	}
+	n.kept[key] = value
+	if revision != 0 {
+		n.revisions[key]++
+	}
+	return n.revisions[key] + 1, true, nil
+}
+
+func (n *notes) Delete(_ context.Context, key string, _ uint64) (bool, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.kept, key)
+	return true, n.err
 }
 
 func (n *notes) PutFor(_ context.Context, key string, value []byte, _ time.Duration) (uint64, bool, error) {
@@ -70,7 +91,7 @@ type world struct {
 }
 
 func newWorld(t *testing.T, after time.Duration) *world {
-	w := &world{t: t, notes: &notes{kept: map[string][]byte{}}, target: &target{}}
+	w := &world{t: t, notes: &notes{kept: map[string][]byte{}, revisions: map[string]uint64{}}, target: &target{}}
 	w.gate = notify.New(w.target, notify.Deps{
 		Route: "pager", After: after, Notes: w.notes,
 		Stands: func(context.Context, *event.Event) (event.Event, bool, error) {
@@ -97,6 +118,8 @@ func (w *world) send(events ...event.Event) error {
 }
 
 func (w *world) outcomes() string {
+	w.notes.mu.Lock()
+	defer w.notes.mu.Unlock()
 	var all []string
 	for _, v := range w.notes.kept {
 		all = append(all, string(v))

@@ -15,11 +15,12 @@ import (
 // Outcome is what became of a transition at a route.
 type Outcome string
 
-// The outcomes. Folded means that a later transition tells it.
+// The outcomes. Folded means that a later transition tells it, Digest that the next digest does.
 const (
 	Sent   Outcome = "sent"
 	Held   Outcome = "held"
 	Folded Outcome = "folded"
+	Digest Outcome = "digest"
 )
 
 // Note is what became of one transition at one route, and why.
@@ -36,6 +37,9 @@ type Notes interface {
 	Get(ctx context.Context, key string) (value []byte, revision uint64, err error)
 	// PutFor writes a key that does not exist and removes it after ttl. won is false if it exists.
 	PutFor(ctx context.Context, key string, value []byte, ttl time.Duration) (next uint64, won bool, err error)
+	// Put writes if the key still has this revision (0: does not exist), Delete removes it then.
+	Put(ctx context.Context, key string, value []byte, revision uint64) (next uint64, won bool, err error)
+	Delete(ctx context.Context, key string, revision uint64) (won bool, err error)
 }
 
 // Keep is for how long a note is kept: longer than its event can come again.
@@ -97,8 +101,8 @@ func (g *Gate) note(ctx context.Context, e *event.Event, v verdict) {
 
 // past is what became of the transitions before one.
 type past struct {
-	told, folded bool
-	open         bool // of at least one nothing is known yet
+	told, folded, digest bool
+	open                 bool // of at least one nothing is known yet
 }
 
 const farBack = 50
@@ -129,6 +133,8 @@ func (g *Gate) past(ctx context.Context, i *event.Incident, before []event.Event
 			return p, nil
 		case Folded:
 			p.folded = true
+		case Digest:
+			p.digest = true
 		case "":
 			p.open = true
 		}
