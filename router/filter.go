@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/expr-lang/expr"
 	"github.com/expr-lang/expr/ast"
@@ -22,6 +23,7 @@ type Filter struct {
 	parts    []part
 	kind     string // the only kind it can match, or ""
 	event    string // the only event of that kind, or ""
+	machines sync.Pool
 }
 
 // part is one operand of the condition's top-level &&.
@@ -95,14 +97,22 @@ func newPart(node ast.Node) (part, error) {
 // Match reports whether the event passes. An error is a condition that failed on this event, such as
 // an index out of range; the event then does not pass.
 func (f *Filter) Match(e *event.Event) (bool, error) {
-	if f.program == nil {
+	switch {
+	case f.program == nil:
 		return true, nil
+	case f.kind != "" && f.kind != e.Type.Kind(), f.event != "" && f.event != e.Type.Event():
+		return false, nil // without looking at the rest
 	}
 	n, err := namesOf(e, f.usesData)
 	if err != nil {
 		return false, err
 	}
-	out, err := expr.Run(f.program, n)
+	machine, _ := f.machines.Get().(*vm.VM)
+	if machine == nil {
+		machine = &vm.VM{}
+	}
+	defer f.machines.Put(machine)
+	out, err := machine.Run(f.program, &n)
 	if err != nil {
 		return false, fmt.Errorf("evaluate %q: %w", f.source, err)
 	}

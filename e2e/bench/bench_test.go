@@ -27,7 +27,7 @@ func TestShort(t *testing.T) {
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 	var figures map[string]*float64
 	require.NoError(t, json.Unmarshal([]byte(lines[len(lines)-1]), &figures), out.String())
-	assert.Len(t, figures, 19)
+	assert.Len(t, figures, 25)
 	for _, name := range []string{"rate_ratio", "cpu_ratio", "durable_ratio", "p99_ms_at_10k", "translate_ratio"} {
 		require.NotNil(t, figures[name], out.String())
 		assert.Positive(t, *figures[name], name)

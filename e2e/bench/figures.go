@@ -44,6 +44,12 @@ func newFigures() figures {
 		{name: "reconcile_s", mark: 40},
 		{name: "reconcile_calls", mark: 300},
 		{name: "reconcile_throttled", mark: 0},
+		{name: "incident_events_s", mark: 100_000, atLeast: true},
+		{name: "incident_mib_per_1000", mark: 2},
+		{name: "rules_100_us", mark: 10},
+		{name: "storm_messages", mark: 40},
+		{name: "storm_first_alert_ms", mark: 1000},
+		{name: "storm_s", mark: 60},
 	}
 }
 

@@ -42,10 +42,12 @@ const (
 	partSnapshot  = "snapshot"
 	// The collector of ECS.
 	partECS = "ecs"
+	// What folds events into incidents.
+	partIncidents = "incidents"
 )
 
 func allParts() []string {
-	return []string{partPath, partDurable, partTranslate, partSteady, partWatched, partECS, partIdle, partDocker, partSnapshot}
+	return []string{partPath, partDurable, partTranslate, partSteady, partWatched, partECS, partIncidents, partIdle, partDocker, partSnapshot}
 }
 
 // options are the flags and what follows from them.
@@ -65,6 +67,8 @@ type options struct {
 	alone      time.Duration
 	// received state changes come through a queue of ECS, and so many clusters are compared.
 	received, compared int
+	// workloads live in the machine of incidents, folded of them stop and start, stormy ones stop at once.
+	workloads, folded, stormy int
 }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -118,7 +122,7 @@ func measure(ctx context.Context, args []string, out io.Writer) (err error) {
 		}
 		defer pprof.StopCPUProfile()
 	}
-	for _, part := range []func(context.Context) error{b.contests, b.steady, b.watched, b.ecs, b.program} {
+	for _, part := range []func(context.Context) error{b.contests, b.steady, b.watched, b.ecs, b.incidents, b.program} {
 		if err := part(ctx); err != nil {
 			return err
 		}
@@ -132,6 +136,7 @@ func parse(args []string, out io.Writer) (options, error) {
 	o := options{
 		events: 100_000, synced: 6000, grouped: 60_000, during: 20 * time.Second, settle: 10 * time.Second, kills: 50,
 		many: manyContainers, most: mostContainers, alone: time.Minute, received: 60_000, compared: lookClusters,
+		workloads: 100_000, folded: 200_000, stormy: 50_000,
 	}
 	only := ""
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
@@ -149,7 +154,8 @@ func parse(args []string, out io.Writer) (options, error) {
 		o.during, o.settle, o.kills = 300*time.Millisecond, time.Second, 3
 		o.many, o.most, o.alone = 20, 40, time.Second
 		o.received, o.compared = 1200, 1
-		parts = parts[:6]
+		o.workloads, o.folded, o.stormy = 500, 1000, 200
+		parts = parts[:7]
 	}
 	if only != "" {
 		parts = strings.Split(only, ",")
