@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"hash/fnv"
 	"slices"
 	"strings"
 	"time"
@@ -16,6 +17,7 @@ const (
 	maxCauses = 16
 	maxLines  = 12 // lines of what was done and of what changed lately
 	maxOutbox = 16
+	maxPast   = 16
 )
 
 // place says what a record is about: a workload, or a host, of which Workload is empty.
@@ -66,6 +68,8 @@ type record struct {
 	Below   time.Time `json:"below,omitzero"`
 	Stops   []stop    `json:"stops,omitempty"`
 	Waiting []waiting `json:"waiting,omitempty"`
+	// Past are hashes of the runs that ended last: their starts may come late.
+	Past []uint32 `json:"past,omitempty"`
 	// Good is the last run that was well.
 	Good *good `json:"good,omitempty"`
 	// Ended is when a job last ended well.
@@ -229,15 +233,34 @@ func (r *record) find(id string) *task {
 	return nil
 }
 
-// remove forgets the task; run, if both are known, must be the one that runs.
-func (r *record) remove(id, run string) (task, bool) {
+// remove forgets the task.
+func (r *record) remove(id string) (task, bool) {
 	for i, t := range r.Tasks {
-		if t.ID == id && (run == "" || t.Run == "" || t.Run == run) {
+		if t.ID == id {
 			r.Tasks = slices.Delete(r.Tasks, i, i+1)
 			return t, true
 		}
 	}
 	return task{}, false
+}
+
+// passed notes that a run has ended; over says that one has.
+func (r *record) passed(t *event.Task) {
+	if t.Run == "" {
+		return
+	}
+	r.Past = append(r.Past, runHash(t))
+	if over := len(r.Past) - maxPast; over > 0 {
+		r.Past = r.Past[over:]
+	}
+}
+
+func (r *record) over(t *event.Task) bool { return t.Run != "" && slices.Contains(r.Past, runHash(t)) }
+
+func runHash(t *event.Task) uint32 {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(t.ID + " " + t.Run)) // it never fails
+	return h.Sum32()
 }
 
 // remember adds a line about what changed lately.

@@ -35,7 +35,10 @@ func (m *Machine) task(e *event.Event) {
 
 func (m *Machine) started(r *record, e *event.Event) {
 	t := e.Data.Task
-	r.remove(t.ID, "")
+	if known := r.find(t.ID); r.over(t) || known != nil && known.Since.After(e.Time) {
+		return // it is told late
+	}
+	r.remove(t.ID)
 	if len(r.Tasks) < maxTasks {
 		r.Tasks = append(r.Tasks, newTask(e))
 	}
@@ -114,7 +117,7 @@ func (m *Machine) sick(r *record, e *event.Event) {
 // removed forgets a task. The removal of one that has just crashed is its runtime's (--rm), or a recreate's; a later
 // one is somebody's who has cleaned up.
 func (m *Machine) removed(r *record, e *event.Event) {
-	r.remove(e.Data.Task.ID, "")
+	r.remove(e.Data.Task.ID)
 	i := r.open()
 	switch {
 	case i == nil || r.running() > 0:
@@ -134,8 +137,13 @@ func (m *Machine) stopped(r *record, e *event.Event) {
 	if c == nil || m.amended(r, e) || r.knows(e.ID) {
 		return
 	}
+	r.passed(e.Data.Task)
+	if t := r.find(e.Data.Task.ID); t != nil && t.Run != e.Data.Task.Run && t.Since.After(e.Time) {
+		m.history(r, e)
+		return
+	}
 	before := r.running()
-	if t, was := r.remove(e.Data.Task.ID, e.Data.Task.Run); was {
+	if t, was := r.remove(e.Data.Task.ID); was { // or an earlier run of it, of which the end comes late
 		if c.Expected && t.Sick.IsZero() {
 			r.Good = goodOf(t, e.Time)
 		}
@@ -147,6 +155,18 @@ func (m *Machine) stopped(r *record, e *event.Event) {
 		return
 	}
 	m.unwanted(r, e, before)
+}
+
+// history takes the end of a run that was told after the next one began: it counts, but it is over.
+func (m *Machine) history(r *record, e *event.Event) {
+	if e.Data.Cause.Expected {
+		return
+	}
+	r.count(e, m.cfg.Loop.Within)
+	if i := r.open(); i != nil {
+		i.Stops++
+		i.countCause(e.Data.Cause.Class)
+	}
 }
 
 // wanted takes a stop that somebody asked for, or of a job that is done.
