@@ -22,6 +22,7 @@ import (
 	"github.com/bellbuoy/bellbuoy/sinks/opensearch"
 	"github.com/bellbuoy/bellbuoy/sinks/restart"
 	"github.com/bellbuoy/bellbuoy/sinks/sns"
+	"github.com/bellbuoy/bellbuoy/sinks/webhook"
 )
 
 // parts is what components are built from.
@@ -50,6 +51,7 @@ func sinkTable() map[string]func(parts, string, config.Sink) (sinks.Sink, error)
 		"sns":        buildSNS,
 		"opensearch": buildOpenSearch,
 		"restart":    buildRestart,
+		"webhook":    buildWebhook,
 		"console":    buildConsole,
 	}
 }
@@ -138,6 +140,10 @@ func accountsOf(c *config.Config) []restart.ECSAccount {
 		}
 	}
 	return found
+}
+
+func buildWebhook(_ parts, _ string, c config.Sink) (sinks.Sink, error) {
+	return webhook.New(*c.Webhook)
 }
 
 func buildConsole(p parts, _ string, c config.Sink) (sinks.Sink, error) {

@@ -37,7 +37,7 @@ func DrillAct(ctx context.Context, kind string, out io.Writer) error {
 const newestLetters = 200
 
 // alertKinds are the kinds of sinks that wake somebody: a drill of an expected stop must not reach them.
-func alertKinds() []string { return []string{"sns", "console"} }
+func alertKinds() []string { return []string{"sns", "webhook", "console"} }
 
 // Drill ends a real container and follows its stop through the stream to every sink of the config. It
 // fails if a sink missed it, or if one that alerts got a stop that somebody asked for.

@@ -43,7 +43,7 @@ func kindOf(name string) kind {
 			// A handler looks at a run again and again until it lives: each look is a delivery.
 			From: bus.New(), Batch: 1, Workers: 16, AckWait: 30 * time.Second, Deliveries: 200,
 		}}
-	case "sns":
+	case "sns", "webhook":
 		return kind{alerts, router.Plan{
 			// One instance tells, so that a transition overtakes no other; what it had in hand when it was killed comes
 			// again before its successor, which waits for 15 s, gets anything new.
@@ -106,7 +106,7 @@ type Rule struct {
 }
 
 // wakes says that somebody is told by sinks of the kind, so that a gate stands in front of them.
-func wakes(kind string) bool { return kind == "sns" || kind == "console" }
+func wakes(kind string) bool { return kind == "sns" || kind == "webhook" || kind == "console" }
 
 // escalations are after how long the next in line are told, shortest first.
 func escalations(rules []Rule) []time.Duration {

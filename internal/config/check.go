@@ -153,10 +153,12 @@ func (k *checker) sink(path string, s Sink, aws awsclient.Config) {
 		err = s.OpenSearch.WithAWS(aws).Validate()
 	case "restart":
 		err = s.Restart.Validate()
+	case "webhook":
+		err = s.Webhook.Validate()
 	case "console":
 		err = s.Console.Validate()
 	default:
-		k.noKind(path, "sink: sns, opensearch, restart or console")
+		k.noKind(path, "sink: sns, webhook, opensearch, restart or console")
 		return
 	}
 	k.add(path+"."+kind, err)

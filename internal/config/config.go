@@ -17,6 +17,7 @@ import (
 	"github.com/bellbuoy/bellbuoy/sinks/opensearch"
 	"github.com/bellbuoy/bellbuoy/sinks/restart"
 	"github.com/bellbuoy/bellbuoy/sinks/sns"
+	"github.com/bellbuoy/bellbuoy/sinks/webhook"
 )
 
 // Config is the whole configuration.
@@ -101,6 +102,7 @@ type Sink struct {
 	SNS        *sns.Config        `yaml:"sns"`
 	OpenSearch *opensearch.Config `yaml:"opensearch"`
 	Restart    *restart.Config    `yaml:"restart"`
+	Webhook    *webhook.Config    `yaml:"webhook"`
 	Console    *console.Config    `yaml:"console"`
 }
 
@@ -180,6 +182,8 @@ func componentDefault(t reflect.Type) (reflect.Value, bool) {
 		return reflect.ValueOf(opensearch.DefaultConfig()), true
 	case reflect.TypeFor[restart.Config]():
 		return reflect.ValueOf(restart.DefaultConfig()), true
+	case reflect.TypeFor[webhook.Config]():
+		return reflect.ValueOf(webhook.DefaultConfig()), true
 	case reflect.TypeFor[console.Config]():
 		return reflect.ValueOf(console.DefaultConfig()), true
 	case reflect.TypeFor[incident.Expect]():

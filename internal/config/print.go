@@ -4,9 +4,12 @@ import (
 	"encoding"
 	"fmt"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/goccy/go-yaml"
+
+	"github.com/bellbuoy/bellbuoy/internal/secret"
 )
 
 // Print returns the config in force as YAML. What came from a ${…} reference is shown as the
@@ -21,7 +24,7 @@ func (l *Loaded) Print() ([]byte, error) {
 
 // plain turns a value into ordered maps, lists and scalars. Fields keep the order of their struct.
 func (l *Loaded) plain(v reflect.Value, path string) any {
-	if ref, ok := l.refs[path]; ok {
+	if ref, ok := l.refs[path]; ok && (v.Type() != reflect.TypeFor[secret.String]() || alone(ref)) {
 		return ref
 	}
 	if m, ok := v.Interface().(encoding.TextMarshaler); ok && v.Kind() != reflect.Pointer {
@@ -54,6 +57,11 @@ func (l *Loaded) plain(v reflect.Value, path string) any {
 		return list
 	}
 	return v.Interface()
+}
+
+// alone says that a text is one reference and nothing else: what stands beside one in a secret is a part of it.
+func alone(ref string) bool {
+	return strings.HasPrefix(ref, "${") && strings.Index(ref, "}") == len(ref)-1
 }
 
 func (l *Loaded) plainStruct(v reflect.Value, path string) yaml.MapSlice {

@@ -32,6 +32,8 @@ type Options struct {
 	Classes map[int]Class
 	// Events is a batch that the sink hands on. Nil: Alerts.
 	Events func() []event.Event
+	// Whole says that the sink hands on events as they are, so that one without what an event needs is refused for good.
+	Whole bool
 	// Secrets must not be in any error.
 	Secrets []string
 }
@@ -116,7 +118,13 @@ func (o *Options) everySample(t *testing.T) {
 	for _, sample := range Samples() {
 		assert.NoError(t, o.send(t.Context(), t, s, []event.Event{sample.Event}), sample.Name)
 	}
-	assert.NoError(t, o.send(t.Context(), t, s, []event.Event{{ID: "bare"}}), "an event without data")
+	err := o.send(t.Context(), t, s, []event.Event{{ID: "bare"}})
+	if o.Whole {
+		var permanent *sinks.Permanent
+		assert.ErrorAs(t, err, &permanent, "what is no event")
+		return
+	}
+	assert.NoError(t, err, "an event without data")
 }
 
 func (o *Options) endedContext(t *testing.T) {
