@@ -23,6 +23,9 @@ type Filter struct {
 	parts    []part
 	kind     string // the only kind it can match, or ""
 	event    string // the only event of that kind, or ""
+	// tests are those operands that need no machine, and whole says that all are.
+	tests    []test
+	whole    bool
 	machines sync.Pool
 }
 
@@ -61,7 +64,11 @@ func Compile(when string) (*Filter, error) {
 		}
 		f.parts = append(f.parts, p)
 		f.narrow(node)
+		if holds := nativeOf(node); holds != nil {
+			f.tests = append(f.tests, holds)
+		}
 	}
+	f.whole = len(f.tests) == len(f.parts)
 	return f, nil
 }
 
@@ -97,11 +104,13 @@ func newPart(node ast.Node) (part, error) {
 // Match reports whether the event passes. An error is a condition that failed on this event, such as
 // an index out of range; the event then does not pass.
 func (f *Filter) Match(e *event.Event) (bool, error) {
-	switch {
-	case f.program == nil:
+	for _, holds := range f.tests {
+		if !holds(e) {
+			return false, nil
+		}
+	}
+	if f.program == nil || f.whole {
 		return true, nil
-	case f.kind != "" && f.kind != e.Type.Kind(), f.event != "" && f.event != e.Type.Event():
-		return false, nil // without looking at the rest
 	}
 	n, err := namesOf(e, f.usesData)
 	if err != nil {
