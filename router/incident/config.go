@@ -12,7 +12,7 @@ type Config struct {
 	// Wait is how long a stop of a workload of which other tasks run waits for a replacement before it opens an
 	// incident; 0 opens at once, as for a workload of one task.
 	Wait time.Duration `yaml:"wait"`
-	// Stable is how long a workload must be well before its incident is resolved. It doubles with each flap.
+	// Stable is how long a workload must be well before its incident is resolved. Each flap makes it four times as long, up to an hour.
 	Stable time.Duration `yaml:"stable"`
 	// Loop says what a crash loop is.
 	Loop Loop `yaml:"crash_loop"`

@@ -53,7 +53,7 @@ const settle = 20 * time.Second
 func (m *Machine) stable(i *state) time.Duration {
 	d := m.cfg.Stable
 	for range min(i.Flaps, 6) {
-		d *= 2
+		d *= 4
 	}
 	return min(d, max(time.Hour, m.cfg.Stable))
 }

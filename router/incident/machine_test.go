@@ -218,10 +218,10 @@ func TestWhatChangedSinceTheLastHealthyRun(t *testing.T) {
 func TestFlappingIsOneIncident(t *testing.T) {
 	t.Parallel()
 	s := play(t, nil).start(0, "pay", "a").crash(60, "pay", "a").start(61, "pay", "a").until(200).crash(300, "pay", "a").start(301, "pay", "a")
-	s.want("pay opened stopped 1", "pay resolved stable 2", "pay updated again 3").until(301 + 239).until(301 + 241)
+	s.want("pay opened stopped 1", "pay resolved stable 2", "pay updated again 3").until(301 + 479).until(301 + 481)
 	s.want("pay opened stopped 1", "pay resolved stable 2", "pay updated again 3", "pay resolved stable 4")
 	assert.Equal(t, int64(1), s.last().Data.Incident.Flaps)
-	s.crash(301+241+3600, "pay", "a")
+	s.crash(301+481+3600, "pay", "a")
 	assert.Equal(t, "pay", s.last().Data.Workload)
 	assert.Equal(t, int64(1), s.last().Data.Incident.Transition, "after the flap time it is a new one")
 }
