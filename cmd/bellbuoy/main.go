@@ -87,7 +87,7 @@ func newRoot() *cobra.Command {
 	o.register(root)
 	root.AddCommand(
 		newUp(o), newCollect(o), newRoute(o),
-		newCheck(o), newExplain(o), newTail(o), newDrill(o), newDLQ(o), newIncident(o), newTest(o), newSilence(o),
+		newCheck(o), newExplain(o), newTail(o), newDrill(o), newDLQ(o), newIncident(o), newTest(o), newTemplate(o), newSilence(o),
 		newSchema(), newConfig(o), newVersion(), newDrillAct(),
 	)
 	return root

@@ -95,9 +95,12 @@ func (r *recording) took(component string, keys func(*awsproxy.Call) map[string]
 	for i := range all[r.seen:] {
 		c := &all[r.seen+i]
 		role, known := roleName(component), map[string]string{}
-		if c.Action == "sts:AssumeRole" {
+		switch {
+		case c.Action == "sts:AssumeRole":
 			role = roleName("runner")
-		} else if keys != nil {
+		case strings.HasPrefix(c.Action, "sqs:"): // a long poll that was given up is seen when it ends
+			role = roleName("collector")
+		case keys != nil:
 			known = keys(c)
 		}
 		if c.Cluster != "" {

@@ -142,8 +142,8 @@ func accountsOf(c *config.Config) []restart.ECSAccount {
 	return found
 }
 
-func buildWebhook(_ parts, _ string, c config.Sink) (sinks.Sink, error) {
-	return webhook.New(*c.Webhook)
+func buildWebhook(p parts, name string, c config.Sink) (sinks.Sink, error) {
+	return webhook.New(*c.Webhook, p.loggerOf("sink", name))
 }
 
 func buildConsole(p parts, _ string, c config.Sink) (sinks.Sink, error) {

@@ -139,7 +139,7 @@ func (w *wiring) gated(r Rule, ps parts) sinks.Sink {
 	if !wakes(r.Kind) {
 		return w.sinks[r.To]
 	}
-	if n := ps.config.Notices.PerMinute; n > 0 && w.limits[r.To] == nil {
+	if n := ps.config.Notices.PerMinute; n > 0 && r.Kind != "console" && w.limits[r.To] == nil { // a terminal wakes nobody
 		w.limits[r.To] = rate.NewLimiter(rate.Limit(float64(n)/60), n)
 	}
 	gate := notify.New(w.sinks[r.To], notify.Deps{

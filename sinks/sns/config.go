@@ -7,6 +7,7 @@ import (
 
 	"github.com/bellbuoy/bellbuoy/internal/awsclient"
 	"github.com/bellbuoy/bellbuoy/internal/fault"
+	"github.com/bellbuoy/bellbuoy/sinks/notice"
 )
 
 // The formats: one topic, one format.
@@ -34,6 +35,10 @@ type Config struct {
 	TopicARN string `yaml:"topic_arn"`
 	// Format is people, json, chat or pagerduty. A topic has one: its subscribers can't tell them apart.
 	Format string `yaml:"format"`
+	// Template and Subject are your own words for people, as text/template over what docs/templates.md lists; empty is
+	// the built-in text.
+	Template string `yaml:"template"`
+	Subject  string `yaml:"subject"`
 	// MaxMessageBytes is the topic's MaximumMessageSize: body and attributes together.
 	MaxMessageBytes int `yaml:"max_message_bytes"`
 
@@ -66,6 +71,13 @@ func (c Config) fifo() bool { return strings.HasSuffix(c.TopicARN, ".fifo") }
 // Validate returns all faults. Call it on what WithAWS returned, so that it sees the region in use.
 func (c Config) Validate() error {
 	faults := []error{c.topicFault(), c.formatFault(), c.aws().Validate()}
+	for path, text := range map[string]string{"template": c.Template, "subject": c.Subject} {
+		if _, err := notice.ParseTemplate(path, text); err != nil {
+			faults = append(faults, fault.At(path, "%v", err))
+		} else if text != "" && c.Format != People {
+			faults = append(faults, fault.At(path, "is for format people; %s has a form of its own", c.Format))
+		}
+	}
 	if n := c.MaxMessageBytes; n < minMessageBytes || n > maxMessageBytes {
 		faults = append(faults, fault.At("max_message_bytes", "is %d; write %d (what SNS allows unless the topic says otherwise) or another number from %d to %d", n, defaultMessageBytes, minMessageBytes, maxMessageBytes))
 	}

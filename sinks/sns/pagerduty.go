@@ -68,7 +68,7 @@ func pagerduty(cfg Config, e *event.Event, n notice.Notice, budget int) (subject
 	if state == stateOK {
 		a.OldStateValue = stateAlarm
 	}
-	body, cut, err = squeeze(e, text(n), min(maxAlarmText, budget), budget, func(text string, step int) any {
+	body, cut, err = squeeze(e, n.Plain(), min(maxAlarmText, budget), budget, func(text string, step int) any {
 		a.AlarmDescription = text
 		switch step {
 		case 1:

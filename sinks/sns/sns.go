@@ -14,6 +14,7 @@ import (
 	"github.com/bellbuoy/bellbuoy/internal/awsclient"
 	"github.com/bellbuoy/bellbuoy/schemas/event"
 	"github.com/bellbuoy/bellbuoy/sinks"
+	"github.com/bellbuoy/bellbuoy/sinks/notice"
 )
 
 // Deps is what the wiring sets.
@@ -40,6 +41,8 @@ type Sink struct {
 	metrics *metrics
 	// limit is the topic's own size limit in bytes, once it is known: 0 before, -1 if it may not be asked for.
 	limit atomic.Int64
+
+	template, subject *notice.Template
 }
 
 var _ sinks.Sink = (*Sink)(nil)
@@ -63,13 +66,21 @@ func New(cfg Config, deps Deps) (*Sink, error) {
 	if err != nil {
 		return nil, err
 	}
+	body, err := notice.ParseTemplate("template", cfg.Template)
+	if err != nil {
+		return nil, err // checked above
+	}
+	subject, err := notice.ParseTemplate("subject", cfg.Subject)
+	if err != nil {
+		return nil, err
+	}
 	logger := deps.Logger
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
 	return &Sink{
 		cfg: cfg, name: deps.Name, client: awssns.NewFromConfig(aws),
-		marks: deps.Marks, logger: logger.With("sink", deps.Name), metrics: m,
+		marks: deps.Marks, logger: logger.With("sink", deps.Name), metrics: m, template: body, subject: subject,
 	}, nil
 }
 
@@ -139,15 +150,54 @@ func (s *Sink) prepare(ctx context.Context, e *event.Event, err *error) (m messa
 		s.skipped(reason)
 		return message{}, false
 	}
-	m, *err = render(s.effective(), e)
+	m, *err = s.render(e)
 	if *err == nil && m.size() > minMessageBytes && s.limit.Load() == 0 {
 		s.learn(ctx)
-		m, *err = render(s.effective(), e)
+		m, *err = s.render(e)
 	}
 	if m.truncated {
 		s.metrics.truncated.Inc()
 	}
 	return m, *err == nil
+}
+
+// render makes the message, in the user's own words if there are any. Where those fail the built-in ones are sent, and
+// say so.
+func (s *Sink) render(e *event.Event) (message, error) {
+	m, err := render(s.effective(), e)
+	if err != nil || s.cfg.Format != People {
+		return m, err
+	}
+	if s.cfg.Template != "" {
+		budget := s.effective().MaxMessageBytes - attributesSize(m.attributes)
+		if text, err := s.template.Text(e); err == nil && strings.TrimSpace(text) != "" {
+			m.body, m.truncated = fit(text, budget, e.ID)
+		} else {
+			s.failed(e, "template", err)
+			m.body, m.truncated = fit(m.body+"\n[the template of this sink failed, so this is the built-in text]\n", budget, e.ID)
+		}
+	}
+	if s.cfg.Subject != "" {
+		if text, err := s.subject.Text(e); err == nil && ascii(text, maxSubject) != "" {
+			m.subject = ascii(text, maxSubject)
+		} else {
+			s.failed(e, "subject", err)
+		}
+	}
+	return m, nil
+}
+
+func (s *Sink) failed(e *event.Event, which string, err error) {
+	s.logger.Warn("a template failed, the built-in text is sent", "template", which, "event_id", e.ID, "err", err)
+}
+
+// Preview returns what would be sent of an event.
+func (s *Sink) Preview(_ context.Context, e *event.Event) (string, error) {
+	m, err := s.render(e)
+	if err != nil {
+		return "", err
+	}
+	return "Subject: " + m.subject + "\n\n" + m.body, nil
 }
 
 // skip says why an event is never sent, or "".

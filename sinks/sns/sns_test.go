@@ -397,3 +397,27 @@ func TestTopicsOwnLimit(t *testing.T) {
 	assert.LessOrEqual(t, sent.size(), 8<<10)
 	assert.Contains(t, sent.Message, "cut to the topic's size limit")
 }
+
+// TestTemplates: a user's own words, and the built-in ones where those fail.
+func TestTemplates(t *testing.T) {
+	fake := &fakeSNS{}
+	cfg := configFor(serve(t, fake))
+	cfg.Template, cfg.Subject = "{{.Workload}} {{.Class}} {{index .Evidence 1}}", "{{.Severity}} {{.Workload}} ünd {{index .Evidence 1}}"
+	s := open(t, cfg, Deps{})
+	e := sinktest.Alerts()[0]
+	e.Data.Cause.Evidence = []string{"a", "b"}
+	bare := e
+	cause := *e.Data.Cause
+	cause.Evidence, bare.Data.Cause, bare.ID = nil, &cause, "another"
+	require.NoError(t, s.Send(t.Context(), []event.Event{e, bare}))
+	require.Empty(t, fake.refused)
+	sent := fake.all()
+	assert.Equal(t, "pay exit.error b", sent[0].Message)
+	assert.Contains(t, sent[0].Subject, "pay ?nd b")
+	assert.Contains(t, sent[1].Message, "Why: ")
+	assert.Contains(t, sent[1].Message, "the template of this sink failed")
+	assert.Contains(t, sent[1].Subject, "pay stopped", "never no alert")
+	text, err := s.Preview(t.Context(), &e)
+	require.NoError(t, err)
+	assert.Contains(t, text, "\n\npay exit.error b")
+}

@@ -58,7 +58,7 @@ func render(cfg Config, e *event.Event) (message, error) {
 	case PagerDuty:
 		m.subject, m.body, m.truncated, err = pagerduty(cfg, e, n, budget)
 	default:
-		m.body, m.truncated = fit(text(n), budget, e.ID)
+		m.body, m.truncated = fit(n.Plain(), budget, e.ID)
 	}
 	if cfg.fifo() {
 		m.group, m.dedup = fifoID(group(e)), fifoID(dedup(e))
@@ -90,23 +90,6 @@ func ascii(s string, limit int) string {
 		s = strings.TrimRight(s[:limit-len("...")], " ") + "..."
 	}
 	return s
-}
-
-// text lays a notice out for a phone: a part of one line stays on the label's line.
-func text(n notice.Notice) string {
-	var b strings.Builder
-	b.WriteString(n.Opening + "\n")
-	for _, part := range n.Parts {
-		if len(part.Lines) == 1 && part.Label != "Log" {
-			b.WriteString(part.Label + ": " + part.Lines[0] + "\n")
-			continue
-		}
-		b.WriteString(part.Label + ":\n")
-		for _, line := range part.Lines {
-			b.WriteString("  " + line + "\n")
-		}
-	}
-	return b.String()
 }
 
 // fit cuts text to budget bytes, between characters, and says so.

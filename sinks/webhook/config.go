@@ -10,6 +10,7 @@ import (
 
 	"github.com/bellbuoy/bellbuoy/internal/fault"
 	"github.com/bellbuoy/bellbuoy/internal/secret"
+	"github.com/bellbuoy/bellbuoy/sinks/notice"
 )
 
 // The formats.
@@ -26,6 +27,8 @@ type Config struct {
 	URL secret.String `yaml:"url"`
 	// Format is cloudevents or slack.
 	Format string `yaml:"format"`
+	// Template is your own words for format slack, as text/template over what docs/templates.md lists.
+	Template string `yaml:"template"`
 	// Secret signs each request, as the header Bellbuoy-Signature says.
 	Secret secret.String `yaml:"secret"`
 	// Headers are sent with each request, such as Authorization.
@@ -42,6 +45,11 @@ func (c Config) Validate() error {
 	faults := []error{c.urlFault()}
 	if c.Format != CloudEvents && c.Format != Slack {
 		faults = append(faults, fault.At("format", "%q is not a format; write cloudevents or slack", c.Format))
+	}
+	if _, err := notice.ParseTemplate("template", c.Template); err != nil {
+		faults = append(faults, fault.At("template", "%v", err))
+	} else if c.Template != "" && c.Format != Slack {
+		faults = append(faults, fault.At("template", "is for format slack; a CloudEvent is as it is"))
 	}
 	if c.Timeout < time.Second || c.Timeout > time.Minute {
 		faults = append(faults, fault.At("timeout", "is %s; write 1s to 1m", c.Timeout))

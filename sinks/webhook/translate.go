@@ -18,7 +18,7 @@ import (
 // body is an event in the sink's format, and its media type.
 func (s *Sink) body(ctx context.Context, e *event.Event) (body []byte, kind string, err error) {
 	if s.cfg.Format == Slack {
-		return slack(e)
+		return s.chat(e)
 	}
 	return structured(ctx, e)
 }
@@ -38,6 +38,21 @@ func structured(ctx context.Context, e *event.Event) (body []byte, kind string, 
 	}
 	body, err = io.ReadAll(req.Body)
 	return body, req.Header.Get("Content-Type"), err
+}
+
+// chat is an event for people, in the user's own words if there are any. Where those fail the built-in ones are sent,
+// and say so.
+func (s *Sink) chat(e *event.Event) (body []byte, kind string, err error) {
+	if s.cfg.Template == "" {
+		return slack(e)
+	}
+	text, err := s.words.Text(e)
+	if err != nil || strings.TrimSpace(text) == "" {
+		s.logger.Warn("a template failed, the built-in text is sent", "event_id", e.ID, "err", err)
+		return slack(e)
+	}
+	body, err = json.Marshal(map[string]string{"text": text})
+	return body, "application/json", err
 }
 
 // maxSlack is how long a message may be; Slack cuts what exceeds 40,000 characters, and people read less.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -32,12 +33,14 @@ type Sink struct {
 	cfg    Config
 	host   string // what may be told of the address
 	client *http.Client
+	words  *notice.Template
+	logger *slog.Logger
 }
 
 var _ sinks.Sink = (*Sink)(nil)
 
 // New returns a sink of the endpoint. It starts nothing and dials nothing; its errors are faults of cfg.
-func New(cfg Config) (*Sink, error) {
+func New(cfg Config, logger *slog.Logger) (*Sink, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
@@ -45,7 +48,14 @@ func New(cfg Config) (*Sink, error) {
 	if err != nil {
 		return nil, errors.New("url is not an address") // checked above
 	}
-	return &Sink{cfg: cfg, host: u.Host, client: &http.Client{
+	words, err := notice.ParseTemplate("template", cfg.Template)
+	if err != nil {
+		return nil, err
+	}
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	return &Sink{cfg: cfg, host: u.Host, words: words, logger: logger, client: &http.Client{
 		Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, TLSHandshakeTimeout: cfg.Timeout, IdleConnTimeout: time.Minute},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}, nil
@@ -177,6 +187,12 @@ func Sign(secret, at string, body []byte) string {
 	_, _ = mac.Write([]byte(at + ".")) // it never fails
 	_, _ = mac.Write(body)
 	return "v1=" + hex.EncodeToString(mac.Sum(nil))
+}
+
+// Preview returns what would be sent of an event.
+func (s *Sink) Preview(ctx context.Context, e *event.Event) (string, error) {
+	body, kind, err := s.body(ctx, e)
+	return "Content-Type: " + kind + "\n\n" + string(body), err
 }
 
 // Check asks the endpoint which methods it has, which delivers nothing, and is content with any answer.

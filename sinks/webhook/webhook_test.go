@@ -36,7 +36,7 @@ func open(t *testing.T, url string, edit func(*Config)) *Sink {
 	if edit != nil {
 		edit(&cfg)
 	}
-	s, err := New(cfg)
+	s, err := New(cfg, nil)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	return s
@@ -192,7 +192,7 @@ func TestConfigFaults(t *testing.T) {
 			cfg := DefaultConfig()
 			cfg.URL = "https://hooks.example.com/T0KEN"
 			tt.edit(&cfg)
-			_, err := New(cfg)
+			_, err := New(cfg, nil)
 			faults := fault.All(err)
 			require.Len(t, faults, 1)
 			assert.Equal(t, tt.path, faults[0].Path)
@@ -200,6 +200,21 @@ func TestConfigFaults(t *testing.T) {
 			assert.NotContains(t, err.Error(), "T0KEN")
 		})
 	}
+}
+
+func TestTemplate(t *testing.T) {
+	t.Parallel()
+	url, requests := receive(t)
+	s := open(t, url, func(c *Config) { c.Format, c.Template = Slack, "{{.Workload}}: {{.Class}}{{index .Evidence 1}}" })
+	alerts := sinktest.Alerts()
+	alerts[0].Data.Cause.Evidence = []string{"a", "b"}
+	bare := alerts[0]
+	cause := *bare.Data.Cause
+	cause.Evidence = nil // the template asks for a second line
+	bare.Data.Cause = &cause
+	require.NoError(t, s.Send(t.Context(), []event.Event{alerts[0], bare}))
+	assert.JSONEq(t, `{"text": "pay: exit.errorb"}`, string((*requests)[0].body))
+	assert.Contains(t, string((*requests)[1].body), "pay stopped", "never no alert")
 }
 
 func TestCheck(t *testing.T) {
