@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
 	"github.com/moby/moby/client"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -269,6 +270,36 @@ sinks:
 }
 
 // TestDrillOfAWrongTopic: a dead letter is no delivery.
+// TestDrillsOfHealthAndDeploys: a failing health check is an incident after its time, a deploy is none, and a drill for
+// one sink is told by that one alone.
+func TestDrillsOfHealthAndDeploys(t *testing.T) {
+	d, m := stand.Docker(t), stand.Moto(t)
+	topic, queue := m.TopicWithQueue(t, uniqueName("drill-to"))
+	p := newProgram(t, watches(d)+"incidents: {unhealthy: 2s}\naws: {endpoint: \""+m.URL+"\"}\nsinks:\n  screen: {console: {}}\n  pager: {sns: {topic_arn: \""+topic+"\"}}\n")
+	p.up(t)
+	out := p.command(t, "drill", "unhealthy", "--to", "screen")
+	t.Logf("drill unhealthy --to screen:\n%s", out)
+	assert.Contains(t, out, "is unhealthy")
+	assert.Regexp(t, `screen +had it after \d`, out)
+	assert.NotContains(t, out, "pager")
+	out = p.command(t, "drill", "deploy")
+	t.Logf("drill deploy:\n%s", out)
+	assert.Contains(t, out, "deploy.replaced")
+	for _, sink := range []string{"screen", "pager"} {
+		assert.Regexp(t, sink+` +not for it: `, out)
+	}
+	assert.Contains(t, p.refused(t, "drill", "crash", "--to", "nobody"), `no route leads to a sink "nobody"`)
+	out = p.command(t, "drill", "crash", "--to", "pager")
+	assert.Regexp(t, `pager +had it after \d`, out)
+	taken := m.Messages(t, queue, time.Minute, func(all []sqstypes.Message) bool { return len(all) > 0 })
+	for _, message := range append(taken, m.Messages(t, queue, within, nil)...) {
+		assert.Contains(t, *message.Body, "This is a drill")
+		assert.NotContains(t, *message.Body, "unhealthy", "that one was for the screen")
+	}
+	assert.NotContains(t, p.out.String(), "bellbuoy-drill-crash stopped", "this one was not")
+	assert.Zero(t, p.stop(t, syscall.SIGTERM))
+}
+
 func TestDrillOfAWrongTopic(t *testing.T) {
 	d, m := stand.Docker(t), stand.Moto(t)
 	p := newProgram(t, watches(d)+"aws: {endpoint: \""+m.URL+"\"}\nsinks:\n  screen: {console: {}}\n"+

@@ -97,21 +97,22 @@ func newTail(o *options) *cobra.Command {
 func newDrill(o *options) *cobra.Command {
 	var opts app.DrillOptions
 	cmd := &cobra.Command{
-		Use: "drill crash|oom|stop", Short: "End a real throw-away container and tell when each sink had it",
-		Args:      exactArgs(1, "what to do: crash, oom or stop"),
-		ValidArgs: []string{"crash", "oom", "stop"},
+		Use: "drill crash|oom|stop|unhealthy|deploy", Short: "Let something happen to a real throw-away container and tell when each sink had it",
+		Args:      exactArgs(1, "what to do: crash, oom, stop, unhealthy or deploy"),
+		ValidArgs: []string{"crash", "oom", "stop", "unhealthy", "deploy"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, err := o.program(cmd)
 			if err != nil {
 				return err
 			}
-			if err := oneOf("drill", args[0], "crash", "oom", "stop"); err != nil {
+			if err := oneOf("drill", args[0], "crash", "oom", "stop", "unhealthy", "deploy"); err != nil {
 				return err
 			}
 			opts.Kind = args[0]
 			return p.Drill(cmd.Context(), opts)
 		},
 	}
+	cmd.Flags().StringVar(&opts.To, "to", "", "the only sink that is told of its incident")
 	cmd.Flags().DurationVar(&opts.Timeout, "timeout", 30*time.Second, "how long each sink may take")
 	return cmd
 }

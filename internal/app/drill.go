@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,8 +18,10 @@ import (
 
 // DrillOptions says what to end and how long a sink may take.
 type DrillOptions struct {
-	// Kind is crash, oom or stop.
-	Kind    string
+	// Kind is crash, oom, stop, unhealthy or deploy.
+	Kind string
+	// To is the only sink that is told and waited for; empty is all.
+	To      string
 	Timeout time.Duration
 }
 
@@ -46,6 +49,12 @@ func (p *Program) Drill(ctx context.Context, o DrillOptions) error {
 	if err != nil {
 		return err
 	}
+	if o.To != "" {
+		rules = slices.DeleteFunc(rules, func(r Rule) bool { return r.To != o.To })
+		if len(rules) == 0 {
+			return fmt.Errorf("no route leads to a sink %q", o.To)
+		}
+	}
 	b, err := p.connect(ctx)
 	if err != nil {
 		return err
@@ -55,10 +64,13 @@ func (p *Program) Drill(ctx context.Context, o DrillOptions) error {
 	if err != nil {
 		return fmt.Errorf("find the program for the drill's image: %w", err)
 	}
+	if o.Kind == "unhealthy" {
+		o.Timeout += p.Config.Incidents.Unhealthy // it is none before
+	}
 	ctx, cancel := context.WithTimeout(ctx, o.Timeout+time.Minute)
 	defer cancel()
 	begin, host := time.Now(), dockerHostOf(ctx, &p.Config)
-	c, err := drill.Run(ctx, host, o.Kind, binary)
+	c, err := drill.Run(ctx, host, o.Kind, o.To, binary)
 	if err != nil {
 		return err
 	}
@@ -70,18 +82,18 @@ func (p *Program) Drill(ctx context.Context, o DrillOptions) error {
 func (p *Program) follow(ctx context.Context, b *bus.Bus, c *drill.Container, begin time.Time, rules []Rule, o DrillOptions) error {
 	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
-	d, err := findStop(ctx, b, c.ID, begin)
+	d, err := findStop(ctx, b, c.ID, begin, o.Kind)
 	if err != nil {
-		return fmt.Errorf("the stop of %s did not reach the stream within %s; is a collector watching that daemon? (%w)", c.Name, o.Timeout, err)
+		return fmt.Errorf("what happened to %s did not reach the stream within %s; is a collector watching that daemon? (%w)", c.Name, o.Timeout, err)
 	}
 	e := &d.Event
 	p.say("%-10s %s after %s: %s\n", "stream", "has it", since(c.Ended), e.Data.Message)
 	if cause := e.Data.Cause; cause != nil {
 		p.say("%-10s %s (%s)\n", "cause", cause.Class, cause.Confidence)
 	}
-	opened, err := findIncident(ctx, b, d, begin)
+	opened, err := findIncident(ctx, b, d, begin, o.Kind == "unhealthy")
 	if err != nil {
-		return fmt.Errorf("the stop did not become an incident within %s: %w", o.Timeout, err)
+		return fmt.Errorf("it did not become an incident within %s: %w", o.Timeout, err)
 	}
 	if opened != nil {
 		p.say("%-10s %s: %s\n", "incident", opened.Event.Data.Incident.ID, opened.Event.Data.Incident.Title)
@@ -106,12 +118,13 @@ func (p *Program) follow(ctx context.Context, b *bus.Bus, c *drill.Container, be
 }
 
 // findIncident returns the event of the incident that the stop opened, or nil once it is known that it opened none.
-func findIncident(ctx context.Context, b *bus.Bus, stop *bus.Delivery, begin time.Time) (*bus.Delivery, error) {
+// later says that it will open one in time.
+func findIncident(ctx context.Context, b *bus.Bus, stop *bus.Delivery, begin time.Time, later bool) (*bus.Delivery, error) {
 	if err := b.AwaitDelivered(ctx, incidentsRoute, stop.Sequence); err != nil {
 		return nil, err
 	}
 	var found *bus.Delivery
-	err := b.Tail(ctx, bus.TailOptions{Since: begin, Filter: event.SubjectPrefix + "*.*.*.incident.*.>"}, func(d bus.Delivery) error {
+	err := b.Tail(ctx, bus.TailOptions{Since: begin, Filter: event.SubjectPrefix + "*.*.*.incident.*.>", Follow: later}, func(d bus.Delivery) error {
 		if d.Err == nil && d.Event.CausationID == stop.Event.ID && d.Event.Type != event.IncidentResolved {
 			found = &d
 			return errEnough
@@ -149,7 +162,7 @@ func judge(ctx context.Context, b *bus.Bus, c *drill.Container, d *bus.Delivery,
 		return ended{fmt.Sprintf("condition failed: %v", err), false}
 	case !match:
 		return ended{"not for it: " + r.When.Explain(&d.Event), true}
-	case o.Kind == "stop" && slices.Contains(alertKinds(), r.Kind):
+	case (o.Kind == "stop" || o.Kind == "deploy") && slices.Contains(alertKinds(), r.Kind):
 		return ended{"ALERTS a stop that was asked for", false}
 	}
 	if err := b.AwaitDelivered(ctx, r.Name, d.Sequence); err != nil {
@@ -173,15 +186,21 @@ func (p *Program) say(format string, args ...any) { _, _ = fmt.Fprintf(p.Out, fo
 
 func since(t time.Time) time.Duration { return max(time.Since(t), 0).Round(time.Millisecond) }
 
-func findStop(ctx context.Context, b *bus.Bus, id string, begin time.Time) (*bus.Delivery, error) {
+func findStop(ctx context.Context, b *bus.Bus, id string, begin time.Time, kind string) (*bus.Delivery, error) {
 	var found *bus.Delivery
 	filter := event.SubjectPrefix + "*.*.*.task.stopped.>"
+	if kind == "unhealthy" {
+		filter = event.SubjectPrefix + "*.*.*.task.unhealthy.>"
+	}
 	err := b.Tail(ctx, bus.TailOptions{Since: begin, Filter: filter, Follow: true}, func(d bus.Delivery) error {
-		if d.Err == nil && d.Event.Data.Task.ID == id {
-			found = &d
-			return errEnough
+		if d.Err != nil || d.Event.Data.Task.ID != id {
+			return nil
 		}
-		return nil
+		if c := d.Event.Data.Cause; kind == "deploy" && (c == nil || !strings.HasPrefix(c.Class, "deploy.")) {
+			return nil // the stop is told first; that another took its place is told then
+		}
+		found = &d
+		return errEnough
 	})
 	if found != nil {
 		return found, nil

@@ -143,7 +143,7 @@ func (w *wiring) gated(r Rule, ps parts) sinks.Sink {
 		w.limits[r.To] = rate.NewLimiter(rate.Limit(float64(n)/60), n)
 	}
 	gate := notify.New(w.sinks[r.To], notify.Deps{
-		Route: r.Name, After: r.After, Notes: ps.incidents, Logger: w.logger.With("component", "notices"),
+		Route: r.Name, Sink: r.To, After: r.After, Notes: ps.incidents, Logger: w.logger.With("component", "notices"),
 		Limit: w.limits[r.To], Site: ps.config.Site,
 		Open: func(ctx context.Context) ([]event.Event, error) { return openOf(ctx, ps.incidents, r.When) },
 		Stands: func(ctx context.Context, e *event.Event) (event.Event, bool, error) {

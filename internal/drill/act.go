@@ -22,9 +22,11 @@ func Act(ctx context.Context, kind string, out io.Writer) error {
 		return ErrCrash
 	case "oom":
 		return eat(ctx)
-	case "stop":
+	case "stop", "unhealthy", "deploy":
 		<-ctx.Done()
 		return nil
+	case "probe": // of the unhealthy one
+		return ErrCrash
 	}
 	return fmt.Errorf("there is no drill %q", kind)
 }

@@ -16,8 +16,8 @@ import (
 
 // Deps is what the wiring sets.
 type Deps struct {
-	// Route names the route; the notes carry it.
-	Route string
+	// Route names the route; the notes carry it. Sink is where it leads.
+	Route, Sink string
 	// After makes the route the next in line: it gets an incident that is open for so long, and what follows of it.
 	// 0 is the first in line.
 	After time.Duration
@@ -60,6 +60,9 @@ const (
 	patient = 90 * time.Second
 	again   = 10 * time.Second
 )
+
+// labelTo names the only sink that a drill is for.
+const labelTo = "bellbuoy.drill.to"
 
 // verdict is what is to become of a transition.
 type verdict struct {
@@ -109,6 +112,8 @@ func (g *Gate) decide(ctx context.Context, e *event.Event, before []event.Event,
 		return verdict{outcome: Held, why: "it was decided before: " + string(had.Outcome), noted: true}, nil
 	case i.Silenced != "" && e.Type != event.IncidentResolved: // whoever was told of the problem is told of its end
 		return verdict{outcome: Held, why: "silence " + i.Silenced}, nil
+	case e.Data.Observed == event.ObservedDrill && e.Data.Labels[labelTo] != "" && e.Data.Labels[labelTo] != g.deps.Sink:
+		return verdict{outcome: Held, why: "the drill is for " + e.Data.Labels[labelTo]}, nil
 	case i.Within != "":
 		return verdict{outcome: Held, why: "incident " + i.Within + " explains it"}, nil
 	}

@@ -179,8 +179,9 @@ func (g *Gate) digest(ctx context.Context, s *storm, now time.Time, over bool) (
 		Title: fmt.Sprintf("%d notices held back since %s, %d incidents open", s.Held, s.Since.Format("15:04 UTC"), len(open)),
 	}
 	e := event.Event{
-		Type: event.IncidentUpdated, Severity: event.Error, Time: now, Recorded: now, Subject: "digest/" + g.deps.Route,
-		Data: event.Data{Site: g.deps.Site, Observed: event.ObservedStream, Incident: i},
+		Source: event.SourceOf(g.deps.Site, "", "notices"), Subject: event.SubjectOf("", g.deps.Route, s.ID), PartitionKey: "incident/" + s.ID,
+		Type: event.IncidentUpdated, Severity: event.Error, Time: now, Recorded: now,
+		Data: event.Data{Site: g.deps.Site, Observed: event.ObservedStream, Incident: i, Message: i.Title},
 	}
 	if len(open) > 0 {
 		e.Severity = open[0].Severity

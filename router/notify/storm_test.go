@@ -64,6 +64,11 @@ func TestStormIsADigest(t *testing.T) {
 		assert.Len(t, i.Done, 21)
 		assert.Equal(t, "i99 w99 stopped shop", i.Done[0], "the worst first")
 		assert.Equal(t, []string{"shop (100)"}, i.Causes)
+		body, err := event.Append(nil, &w.target.last)
+		require.NoError(t, err, "a sink that sends events as they are can send it")
+		back, err := event.Decode(body)
+		require.NoError(t, err)
+		assert.Equal(t, i.Title, back.Data.Incident.Title)
 
 		require.NoError(t, second.Send(t.Context(), []event.Event{{Type: event.IncidentResolved, Recorded: time.Now(), Data: event.Data{Incident: &event.Incident{ID: "i4999", Transition: 2, State: "resolved"}}}}))
 		assert.Contains(t, w.outcomes(), "the problem was told in a digest")

@@ -15,6 +15,12 @@ func (n *Notice) incident(e *event.Event) {
 	if i == nil {
 		return
 	}
+	if i.Family == "digest" { // not an incident of its own: it tells of those that are open
+		n.add("Open", i.Done...)
+		n.add("Most in", strings.Join(i.Causes, ", "))
+		n.add("After", i.Recovery)
+		return
+	}
 	n.add("Told again", news(i))
 	if !i.Opened.IsZero() {
 		since := day(i.Opened)
@@ -137,7 +143,11 @@ func howBad(e *event.Event) string {
 // nextOfIncident is what to type now about an incident as a whole.
 func (n *Notice) nextOfIncident(e *event.Event) {
 	i := e.Data.Incident
-	if i == nil || i.ID == "" {
+	switch {
+	case i == nil || i.ID == "":
+		return
+	case i.Family == "digest":
+		n.add("Show", "bellbuoy incident list")
 		return
 	}
 	n.add("Show", "bellbuoy incident show "+quote(i.ID))

@@ -72,3 +72,24 @@ func FuzzTemplate(f *testing.F) {
 		}
 	})
 }
+
+// TestDigest: a message about many incidents names them, and not itself as one.
+func TestDigest(t *testing.T) {
+	t.Parallel()
+	text := notice.Of(&event.Event{
+		ID: "d1", Type: event.IncidentOpened, Severity: event.Fatal, Time: time.Date(2026, 3, 29, 1, 30, 0, 0, time.UTC),
+		Data: event.Data{Site: "prod", Incident: &event.Incident{
+			ID: "x", Family: "digest", State: "open", Transition: 1, Title: "120 notices held back since 01:29 UTC, 118 incidents open",
+			Done: []string{"i1 pay stopped: exit code 3 shop/web-7", "and 117 more: bellbuoy incident list"}, Causes: []string{"shop (100)", "batch (18)"},
+		}},
+	}).Plain()
+	assert.Equal(t, `120 notices held back since 01:29 UTC, 118 incidents open at 2026-03-29 01:30:00 UTC.
+Open:
+  i1 pay stopped: exit code 3 shop/web-7
+  and 117 more: bellbuoy incident list
+Most in: shop (100), batch (18)
+Site: prod
+Show: bellbuoy incident list
+Event: d1
+`, text)
+}
