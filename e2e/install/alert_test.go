@@ -111,10 +111,10 @@ sinks: {pager: {sns: {topic_arn: "`+i.outputs["TopicArn"]+`", role_arn: "`+i.out
 		return err == nil && strings.Contains(string(said), "next: ")
 	}, patience, 50*time.Millisecond, "%s", process.Tail(log))
 
-	d := ecs.PutDefinition(types.TaskDefinition{
-		Family: aws.String("shop"), ContainerDefinitions: []types.ContainerDefinition{{Name: aws.String("app"), Image: aws.String("shop:1")}},
-	})
-	for name, code := range map[string]int32{"wanted": 0, "not wanted": 3} {
+	for name, code := range map[string]int32{"wanted": 0, "crash": 3} {
+		d := ecs.PutDefinition(types.TaskDefinition{ // of its own: the end of one that is wanted is the end of a job's incident
+			Family: aws.String(name), ContainerDefinitions: []types.ContainerDefinition{{Name: aws.String("app"), Image: aws.String("shop:1")}},
+		})
 		task := ecs.NewTask("prod", d, awsfake.NewTask{StartedBy: name})
 		states := ecs.Start(aws.ToString(task.TaskArn), time.Second)
 		states = append(states, ecs.Stop(aws.ToString(task.TaskArn), awsfake.Stop{
