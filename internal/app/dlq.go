@@ -132,10 +132,5 @@ func (p *Program) eachDeadLetter(ctx context.Context, number uint64, done string
 }
 
 func (p *Program) deadLetters(ctx context.Context, do func(*bus.DeadLetters) error) error {
-	b, err := p.connect(ctx)
-	if err != nil {
-		return err
-	}
-	defer b.Close()
-	return do(b.DeadLetters())
+	return p.withBus(ctx, func(b *bus.Bus) error { return do(b.DeadLetters()) })
 }

@@ -157,3 +157,13 @@ func (p *Program) runningURL() string {
 	}
 	return strings.TrimSpace(string(text))
 }
+
+// withBus does something with the stream of a running Bellbuoy.
+func (p *Program) withBus(ctx context.Context, do func(*bus.Bus) error) error {
+	b, err := p.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	return do(b)
+}

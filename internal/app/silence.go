@@ -225,15 +225,6 @@ func (p *Program) ExpireSilence(ctx context.Context, id string) error {
 	})
 }
 
-func (p *Program) withBus(ctx context.Context, do func(*bus.Bus) error) error {
-	b, err := p.connect(ctx)
-	if err != nil {
-		return err
-	}
-	defer b.Close()
-	return do(b)
-}
-
 // openIncidents are the open incidents, as events of how they stand.
 func openIncidents(ctx context.Context, b *bus.Bus) ([]event.Event, error) {
 	bucket, err := b.Bucket(ctx, bus.IncidentsBucket)

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/bellbuoy/bellbuoy/internal/backoff"
 	"github.com/bellbuoy/bellbuoy/internal/bus"
 	"github.com/bellbuoy/bellbuoy/router"
 	"github.com/bellbuoy/bellbuoy/router/silence"
@@ -25,7 +26,7 @@ type silences struct {
 
 // newSilences reads what is there, so that nobody is woken while the first look is on its way.
 func newSilences(ctx context.Context, fixed []silence.Silence, bucket *bus.Bucket, logger *slog.Logger) (*silences, error) {
-	s := &silences{bucket: bucket, logger: logger}
+	s := &silences{bucket: bucket, logger: logger, changed: func() {}}
 	for _, one := range fixed {
 		one = one.WithID()
 		if one.Ended(time.Now()) {
@@ -45,13 +46,23 @@ func newSilences(ctx context.Context, fixed []silence.Silence, bucket *bus.Bucke
 	return s, nil
 }
 
+// run follows the bucket until ctx ends. While it can't be watched, those hold that are known.
 func (s *silences) run(ctx context.Context) error {
-	return s.bucket.Watch(ctx, func(values map[string][]byte) {
-		s.take(values)
-		if s.changed != nil {
+	delay := backoff.New(time.Second, time.Minute)
+	for {
+		err := s.bucket.Watch(ctx, func(values map[string][]byte) {
+			s.take(values)
 			s.changed()
+			delay.Reset()
+		})
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // it was told to stop
 		}
-	})
+		s.logger.Warn("silences can't be followed, tried again", "err", err)
+		if delay.Wait(ctx) != nil {
+			return nil
+		}
+	}
 }
 
 func (s *silences) take(values map[string][]byte) {

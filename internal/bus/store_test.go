@@ -272,3 +272,36 @@ func TestEachMissesNothingThatIsWrittenMeanwhile(t *testing.T) {
 	}))
 	assert.Len(t, seen, 400)
 }
+
+// TestBucketWatch: all values at once and after each change.
+func TestBucketWatch(t *testing.T) {
+	server := bustest.Server(t, natsserver.Options{Listen: "127.0.0.1:0"})
+	writer := bustest.Connect(t, bus.Options{Server: server})
+	k, err := writer.Bucket(t.Context(), bus.SilencesBucket)
+	require.NoError(t, err)
+	first, _, err := k.Put(t.Context(), "a", []byte("1"), 0)
+	require.NoError(t, err)
+	ctx, stop := context.WithCancel(t.Context())
+	seen, done := make(chan map[string][]byte, 16), make(chan error, 1)
+	go func() { done <- k.Watch(ctx, func(values map[string][]byte) { seen <- values }) }()
+	want := func(values map[string][]byte) {
+		t.Helper()
+		select {
+		case got := <-seen:
+			assert.Equal(t, values, got)
+		case <-time.After(10 * time.Second):
+			t.Fatal("no change is told")
+		}
+	}
+	want(map[string][]byte{"a": []byte("1")})
+	_, _, err = k.PutFor(t.Context(), "b", []byte("2"), time.Hour)
+	require.NoError(t, err)
+	want(map[string][]byte{"a": []byte("1"), "b": []byte("2")})
+	_, err = k.Delete(t.Context(), "a", first)
+	require.NoError(t, err)
+	want(map[string][]byte{"b": []byte("2")})
+	stop()
+	require.NoError(t, <-done)
+	writer.Close()
+	require.Error(t, k.Watch(t.Context(), func(map[string][]byte) {}), "a connection that is closed")
+}

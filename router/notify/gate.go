@@ -71,9 +71,34 @@ type verdict struct {
 	noted   bool // its note is there already
 }
 
-// Send hands on what is to be told and notes what became of each transition.
+// Send hands on what is to be told and notes what became of each transition. Transitions of one incident are handed on one
+// after the other: what becomes of the end depends on what became of the beginning.
 func (g *Gate) Send(ctx context.Context, batch []event.Event) error {
-	verdicts, errs := make([]verdict, len(batch)), make([]error, len(batch))
+	errs := make([]error, len(batch))
+	for from := 0; from < len(batch); {
+		n := distinct(batch[from:])
+		g.send(ctx, batch[from:from+n], errs[from:from+n])
+		from += n
+	}
+	return sinks.Verdict(errs)
+}
+
+// distinct counts the first events of which no two are of one incident.
+func distinct(batch []event.Event) int {
+	seen := map[string]bool{}
+	for n := range batch {
+		if i := batch[n].Data.Incident; i != nil {
+			if seen[i.ID] {
+				return n
+			}
+			seen[i.ID] = true
+		}
+	}
+	return len(batch)
+}
+
+func (g *Gate) send(ctx context.Context, batch []event.Event, errs []error) {
+	verdicts := make([]verdict, len(batch))
 	var out []event.Event
 	var from []int
 	for n := range batch {
@@ -82,7 +107,7 @@ func (g *Gate) Send(ctx context.Context, batch []event.Event) error {
 			out, from = append(out, *e), append(from, n)
 			continue
 		}
-		if verdicts[n], errs[n] = g.decide(ctx, e, batch[:n], verdicts); errs[n] == nil && verdicts[n].outcome == Sent && g.exceeds(e) {
+		if verdicts[n], errs[n] = g.decide(ctx, e); errs[n] == nil && verdicts[n].outcome == Sent && g.exceeds(e) {
 			verdicts[n], errs[n] = verdict{outcome: Digest, why: "more than the sink's notices a minute"}, g.overflow(ctx)
 		}
 		if errs[n] == nil && verdicts[n].outcome == Sent {
@@ -97,12 +122,10 @@ func (g *Gate) Send(ctx context.Context, batch []event.Event) error {
 			g.note(ctx, &batch[n], v)
 		}
 	}
-	return verdictOf(errs)
 }
 
-// decide says what is to become of a transition. before are those of the batch that are decided already, which have
-// no notes yet.
-func (g *Gate) decide(ctx context.Context, e *event.Event, before []event.Event, verdicts []verdict) (verdict, error) {
+// decide says what is to become of a transition.
+func (g *Gate) decide(ctx context.Context, e *event.Event) (verdict, error) {
 	i := e.Data.Incident
 	had, err := g.noted(ctx, i.ID, i.Transition)
 	switch {
@@ -117,7 +140,7 @@ func (g *Gate) decide(ctx context.Context, e *event.Event, before []event.Event,
 	case i.Within != "":
 		return verdict{outcome: Held, why: "incident " + i.Within + " explains it"}, nil
 	}
-	past, err := g.past(ctx, i, before, verdicts)
+	past, err := g.past(ctx, i)
 	if err != nil {
 		return verdict{}, err
 	}
@@ -203,30 +226,4 @@ func spread(err error, from []int, errs []error) {
 	for _, to := range from {
 		errs[to] = err
 	}
-}
-
-// verdictOf is nil, the one error of all, or a *sinks.Partial.
-func verdictOf(errs []error) error {
-	failed := 0
-	for _, err := range errs {
-		if err != nil {
-			failed++
-		}
-	}
-	switch {
-	case failed == 0:
-		return nil
-	case failed == len(errs) && allSame(errs):
-		return errs[0]
-	}
-	return &sinks.Partial{Errs: errs}
-}
-
-func allSame(errs []error) bool {
-	for _, err := range errs {
-		if !errors.Is(err, errs[0]) || !errors.Is(errs[0], err) {
-			return false
-		}
-	}
-	return true
 }

@@ -69,11 +69,16 @@ type target struct {
 	got  []string
 	last event.Event
 	away error
+	once error // of the next call alone
 }
 
 func (s *target) Send(_ context.Context, batch []event.Event) error {
 	if s.away != nil {
 		return s.away
+	}
+	if err := s.once; err != nil {
+		s.once = nil
+		return err
 	}
 	for _, e := range batch {
 		s.got = append(s.got, e.Type.Event()+" "+e.Data.Incident.Reason)
@@ -209,6 +214,21 @@ func TestOutageIsFolded(t *testing.T) {
 		assert.Equal(t, "no notice could be sent while it lasted", w.target.last.Data.Incident.Recovery)
 		assert.Contains(t, w.outcomes(), "transition 3 tells more")
 	})
+}
+
+// TestEndIsNotToldBeforeItsBeginning: the sink fails with the beginning, and both are in one batch.
+func TestEndIsNotToldBeforeItsBeginning(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 0)
+	opened, resolved := transition(1, event.IncidentOpened, "stopped"), transition(2, event.IncidentResolved, "stable")
+	w.target.once = errors.New("connection reset")
+	var partial *sinks.Partial
+	require.ErrorAs(t, w.send(opened, resolved), &partial)
+	require.ErrorContains(t, partial.Errs[0], "connection reset")
+	require.ErrorContains(t, partial.Errs[1], "still on its way")
+	assert.Empty(t, w.target.got)
+	require.NoError(t, w.send(opened, resolved))
+	assert.Equal(t, []string{"opened stopped", "resolved stable"}, w.target.got)
 }
 
 func TestEscalation(t *testing.T) {

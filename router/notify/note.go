@@ -108,7 +108,7 @@ type past struct {
 const farBack = 50
 
 // past looks at the notes of the transitions before, newest first, until one was told.
-func (g *Gate) past(ctx context.Context, i *event.Incident, before []event.Event, verdicts []verdict) (past, error) {
+func (g *Gate) past(ctx context.Context, i *event.Incident) (past, error) {
 	var p past
 	if i.Transition == 1 || g.deps.After == 0 && i.State == "open" {
 		return p, nil // nobody asks
@@ -121,11 +121,6 @@ func (g *Gate) past(ctx context.Context, i *event.Incident, before []event.Event
 		outcome := Outcome("")
 		if note != nil {
 			outcome = note.Outcome
-		}
-		for b := range before {
-			if j := before[b].Data.Incident; j != nil && j.ID == i.ID && j.Transition == n {
-				outcome = verdicts[b].outcome
-			}
 		}
 		switch outcome {
 		case Sent:

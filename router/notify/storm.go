@@ -33,7 +33,7 @@ type storm struct {
 const (
 	firstDigest   = 15 * time.Second
 	longestDigest = time.Hour
-	calm          = 10 * time.Minute
+	calmAfter     = 10 * time.Minute
 	lookEvery     = 5 * time.Second
 	claimFor      = 30 * time.Second
 )
@@ -49,6 +49,11 @@ func (g *Gate) overflow(ctx context.Context) error {
 	if known {
 		return nil
 	}
+	return g.begin(ctx)
+}
+
+// begin makes the storm known to the bucket.
+func (g *Gate) begin(ctx context.Context) error {
 	now := time.Now().UTC()
 	s := storm{ID: event.NewID("digest", g.deps.Route, now.String())[:16], Since: now, Last: now, Next: now.Add(firstDigest)}
 	value, err := json.Marshal(s)
@@ -83,8 +88,11 @@ func (g *Gate) Run(ctx context.Context) error {
 // weather looks at the storm, if there is one.
 func (g *Gate) weather(ctx context.Context) error {
 	value, revision, err := g.deps.Notes.Get(ctx, g.stormKey())
-	if err != nil || revision == 0 {
+	if err != nil {
 		return err
+	}
+	if revision == 0 {
+		return g.calm(ctx)
 	}
 	s := &storm{revision: revision}
 	if err := json.Unmarshal(value, s); err != nil {
@@ -94,7 +102,7 @@ func (g *Gate) weather(ctx context.Context) error {
 	if err := g.count(ctx, s, now); err != nil {
 		return err
 	}
-	over := now.Sub(s.Last) > calm
+	over := now.Sub(s.Last) > calmAfter
 	if !over && now.Before(s.Next) {
 		return nil
 	}
@@ -119,6 +127,19 @@ func (g *Gate) weather(ctx context.Context) error {
 	return g.keep(ctx, s)
 }
 
+// calm notes that the bucket knows of no storm. Another router may have ended the one that this one knew of; what was held
+// back for it begins a new one.
+func (g *Gate) calm(ctx context.Context) error {
+	g.mu.Lock()
+	g.stormy = false
+	held := g.held
+	g.mu.Unlock()
+	if held == 0 {
+		return nil
+	}
+	return g.begin(ctx)
+}
+
 // count adds what was held back since the last look.
 func (g *Gate) count(ctx context.Context, s *storm, now time.Time) error {
 	g.mu.Lock()
@@ -129,8 +150,16 @@ func (g *Gate) count(ctx context.Context, s *storm, now time.Time) error {
 		return nil
 	}
 	s.Held, s.Last = s.Held+held, now
-	return g.keep(ctx, s)
+	err := g.keep(ctx, s)
+	if err != nil {
+		g.mu.Lock()
+		g.held += held
+		g.mu.Unlock()
+	}
+	return err
 }
+
+var errRaced = errors.New("another router has written the storm")
 
 func (g *Gate) keep(ctx context.Context, s *storm) error {
 	value, err := json.Marshal(s)
@@ -138,9 +167,10 @@ func (g *Gate) keep(ctx context.Context, s *storm) error {
 		return fmt.Errorf("encode storm: %w", err)
 	}
 	next, won, err := g.deps.Notes.Put(ctx, g.stormKey(), value, s.revision)
-	if won {
-		s.revision = next
+	if err == nil && !won {
+		return errRaced
 	}
+	s.revision = next
 	return err
 }
 

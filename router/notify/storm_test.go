@@ -83,3 +83,28 @@ func TestStormIsADigest(t *testing.T) {
 		assert.Len(t, w.target.got, told, "and no more")
 	})
 }
+
+// TestStormEndedByAnother: a router that comes back to work after another one ended its storm loses nothing.
+func TestStormEndedByAnother(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 0)
+		problem := func(id string) event.Event {
+			return event.Event{Type: event.IncidentOpened, Recorded: time.Now(), Data: event.Data{Incident: &event.Incident{ID: id, Transition: 1, State: "open"}}}
+		}
+		g := notify.New(w.target, notify.Deps{Route: "pager", Notes: w.notes, Limit: rate.NewLimiter(0, 1), Site: "prod"})
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		require.NoError(t, g.Send(t.Context(), []event.Event{problem("a")}))
+		require.NoError(t, g.Send(t.Context(), []event.Event{problem("b")}))
+		w.notes.mu.Lock()
+		delete(w.notes.kept, "d.pager") // the other one's end of it
+		w.notes.mu.Unlock()
+		require.NoError(t, g.Send(t.Context(), []event.Event{problem("c")}))
+		go func() { _ = g.Run(ctx) }()
+		<-time.After(time.Minute)
+		synctest.Wait()
+		require.Len(t, w.target.got, 2)
+		assert.Contains(t, w.target.last.Data.Incident.Title, "2 notices held back")
+	})
+}

@@ -88,7 +88,7 @@ var registry = [...]TypeInfo{
 
 	{IncidentOpened, 1, 0, needIncident, Error, "A workload has a problem that was not there before."},
 	{IncidentUpdated, 1, 0, needIncident, Error, "More is known about an open incident."},
-	{IncidentResolved, 1, 0, needIncident, Info, "The workload recovered; says how long it was down."},
+	{IncidentResolved, 1, 0, needIncident, Info, "The workload recovered; says how long it was down. Bellbuoy gives it the severity of what it ends."},
 
 	{ActionRequested, 1, 0, needAction, Info, "A restart handler decided to act, or would act in dry-run mode."},
 	{ActionDenied, 1, 0, needAction, Info, "A restart handler decided not to act and says which rule refused."},

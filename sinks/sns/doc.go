@@ -1,7 +1,7 @@
 // Package sns is the sink that publishes alerts to an Amazon SNS topic.
 //
-// It stands at the end of an event's way: the router hands it batches; it renders each event for people
-// or as its CloudEvent, publishes up to ten with one call, and gives a verdict for each.
+// It stands at the end of an event's way: the router hands it batches; it renders each event for people,
+// as its CloudEvent, for a chat or as an alarm, publishes up to ten with one call, and gives a verdict for each.
 //
 // Guarantees: what it renders keeps SNS's rules whatever the event holds (subject, size in bytes with
 // attributes, typed attributes that are never empty, FIFO ids). Expected stops and workloads labelled

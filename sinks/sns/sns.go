@@ -2,7 +2,6 @@ package sns
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"slices"
 	"strings"
@@ -96,7 +95,7 @@ func (s *Sink) Send(ctx context.Context, batch []event.Event) error {
 	for i, leader := range plan.follow {
 		errs[i] = errs[leader]
 	}
-	return verdict(errs)
+	return sinks.Verdict(errs)
 }
 
 // plan is what to do with a batch.
@@ -212,28 +211,3 @@ func skip(e *event.Event) string {
 }
 
 func (s *Sink) skipped(reason string) { s.metrics.skipped.WithLabelValues(reason).Inc() }
-
-// verdict folds the verdicts of a batch: nil if there is no failure, the failure itself if it is that of
-// the whole batch.
-func verdict(errs []error) error {
-	failed, alike := 0, true
-	for _, err := range errs {
-		if err != nil {
-			failed++
-		}
-		alike = alike && same(err, errs[0])
-	}
-	switch {
-	case failed == 0:
-		return nil
-	case alike:
-		return errs[0]
-	}
-	return &sinks.Partial{Errs: errs}
-}
-
-// same says whether two verdicts are one failure; every class is a pointer or a wrapped error, made once
-// per call of SNS.
-func same(a, b error) bool {
-	return a == nil && b == nil || a != nil && errors.Is(a, b) && errors.Is(b, a)
-}

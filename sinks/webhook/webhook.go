@@ -72,29 +72,17 @@ func (s *Sink) Send(ctx context.Context, batch []event.Event) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	errs, failed := make([]error, len(batch)), 0
+	errs := make([]error, len(batch))
 	for i := range batch {
-		if errs[i] = s.post(ctx, &batch[i]); errs[i] == nil {
-			continue
-		}
-		failed++
-		if permanent := (*sinks.Permanent)(nil); !errors.As(errs[i], &permanent) {
+		var permanent *sinks.Permanent
+		if errs[i] = s.post(ctx, &batch[i]); errs[i] != nil && !errors.As(errs[i], &permanent) {
 			for n := i + 1; n < len(batch); n++ {
 				errs[n] = errs[i]
 			}
-			if i == 0 {
-				return errs[0]
-			}
-			return &sinks.Partial{Errs: errs}
+			break
 		}
 	}
-	switch {
-	case failed == 0:
-		return nil
-	case len(batch) == 1:
-		return errs[0]
-	}
-	return &sinks.Partial{Errs: errs}
+	return sinks.Verdict(errs)
 }
 
 // maxAnswer is how much of an answer is read, so that the connection can be used again.
