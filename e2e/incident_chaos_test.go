@@ -113,6 +113,7 @@ func TestKilledDuringIncidents(t *testing.T) {
 aws: {endpoint: "`+m.URL+`"}
 collectors: [{docker: {host: "`+d.Host+`"}}]
 incidents: {stable: 3s}
+notices: {per_minute: 0} # forty problems in a minute would be a storm
 sinks:
   ordered: {sns: {topic_arn: "`+fifo+`", format: json}}
   plain: {sns: {topic_arn: "`+standard+`", format: json}}
